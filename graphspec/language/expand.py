@@ -11,7 +11,7 @@ from typing import Annotated, Any, cast
 from pydantic import BeforeValidator
 
 from graphspec.base.codes import Code
-from graphspec.base.config import Config, Natural, PositiveInt, setting
+from graphspec.base.config import Config, Natural, PositiveInt, invalid, setting
 from graphspec.base.errors import Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
@@ -228,6 +228,11 @@ class LoopKeys(Config):
     collect: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
     sum: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
 
+    def check_arguments(self) -> None:
+        if both := {*self.collect} & {*self.sum}:
+            text, hint = f"names output {min(both)}, which `collect` names, too", "sum what is collected with ops.sum"
+            raise invalid(text, hint, key="sum")
+
 
 @dataclass(slots=True)
 class Loop:
@@ -403,7 +408,7 @@ class _Expander:
         copies = entry_copies(entry, self.problems)
         if loop is not None and copies is None:
             return self._scan(scope, entry, loop, name or scope.default_name(type_name(scope, entry)), above, kind)
-        item, every = cast("Item | None", None), list[Item]()
+        item, every, count = cast("Item | None", None), list[Item](), 1
         for copy in range(1, (copies or 1) + 1):
             if copy == 1 or trees:
                 entry = trees[copy - 1] if trees else entry
@@ -416,13 +421,12 @@ class _Expander:
             item = self._item(scope, entry, state, copy_name, sources)
             item.written = written
             every.append(item)
-            if copy == 1 and loop is not None and copies != 1:
-                self._check_loop(loop, item, len(carried))
+            if copy == 1 and loop is not None and sources:
+                count = self._check_loop(loop, item, len(carried))
             if copy > 1 and loop is not None and loop.keys.shared:
                 _pair_items(item, every[0])
         assert item is not None
         if name and loop is not None and (loop.keys.collect or loop.keys.sum):
-            count = self._check_loop(loop, item, loop.keys.carry)
             ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
             item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
         elif copies and name and name != item.name:
@@ -430,24 +434,24 @@ class _Expander:
         return item
 
     def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
-        """Return how many outputs of a copy are read. Report what a block lacks."""
-        wanted = {k: key for key in ("collect", "sum") for k in getattr(loop.keys, key)} | {
-            loop.keys.carry - 1: "carry"
-        }
+        """Return how many outputs of a copy are read. Report what a block lacks, and return 0."""
+        pairs = [(key, k) for key in ("collect", "sum") for k in getattr(loop.keys, key)] + [
+            ("carry", loop.keys.carry - 1)
+        ]
         if item.kind != "block" or item.failed:
-            return max(wanted) + 1
-        count = len(item.outputs)
-        for k, key in wanted.items():
-            if k >= (count if key != "carry" else min(count, carried)):
-                inputs = f" and {carried} inputs that are not read by steps" if key == "carry" else ""
-                text = f"`{key}` of '{item.full}' names output {k}, but it has {count} outputs{inputs}"
+            return max(k for _, k in pairs) + 1
+        outputs = count = len(item.outputs)
+        for key, k in pairs:
+            if k >= (outputs if key != "carry" else min(outputs, carried)):
+                inputs, count = f" and {carried} inputs that are not read by steps" if key == "carry" else "", 0
+                text = f"`{key}` of '{item.full}' names output {k}, but it has {outputs} outputs{inputs}"
                 at = loop.at.get(key) or loop.at
                 self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="outputs count from 0; name fewer")
         return count
 
     def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
         """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
-        found = list(sources)
+        found, slices = list(sources), Sources()
         names = {s.at.value for s in sources if s is not None and s.at is not None}
         for missing in {*loop.keys.over} - names if copy < 2 and None not in sources else ():
             text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
@@ -455,9 +459,11 @@ class _Expander:
             self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
         for k, source in enumerate(sources):
             if source is not None and source.at is not None and source.at.value in loop.keys.over:
-                found[k] = _output_of(
-                    self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
-                )
+                made = self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
+                found[k] = _output_of(made)
+                slices.append(source)
+        for k in loop.carried(sources) if slices and copy < 2 else ():
+            found[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", [sources[k], *slices]))
         return found
 
     def _made(
@@ -468,7 +474,7 @@ class _Expander:
         if entry is not None:
             own |= {key: [loop.place(k) for k in getattr(loop.keys, key)] for key in ("collect", "sum")}
         item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in own.items()}))
-        item.sources, item.label, item.mark = sources, "loop", loop.at.mark
+        item.sources, item.label, item.mark, item.failed = sources, "loop", loop.at.mark, keys.get("outputs") == 0
         scope.items.append(item)
         if entry is not None:
             self._claim(scope, entry, name, item)
@@ -479,17 +485,15 @@ class _Expander:
     ) -> Item:
         """Build a loop of any number of steps: one step, between nodes that stand for what it reads and returns."""
         state, sources, written = self._reads(scope, entry, above, kind)
-        carried, inside = loop.carried(sources), self._sliced(scope, entry, loop, name, sources, 0)
-        slices = [k for k, (own, source) in enumerate(zip(inside, sources, strict=True)) if own is not source]
-        for k in carried:
-            reads = [sources[k], *(sources[i] for i in slices)]
-            inside[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", reads))
+        inside = self._sliced(scope, entry, loop, name, sources, 0)
+        carried = loop.carried(sources)
+        slices = [k for k in range(len(sources)) if k not in carried and inside[k] is not sources[k]]
         step = self._item(scope, entry, state, name if kind == "block" else f"{name}/step", inside, hidden=True)
         step.written = written
         count = self._check_loop(loop, step, len(carried))
         ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
         whole = self._made(scope, loop, "Scan", name, ends, entry, outputs=count, carry=len(carried))
-        whole.failed = step.failed or state == "failed"
+        whole.failed = whole.failed or step.failed or state == "failed"
         return whole
 
     def _reads(

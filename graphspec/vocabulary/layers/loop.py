@@ -76,6 +76,9 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
         graph, same = self._body(g, ends, states, slices)
         starts = [v.node.inputs[0] for v in states if v.node is not None]
         sequences = [v.node.inputs[0] for v in slices if v.node is not None]
+        if len(lengths := sorted({str(X.shape[1]) for X in sequences if X is not None})) > 1:
+            text = f"reads sequences of several lengths: {', '.join(lengths)}"
+            raise shapes_differ(text, "give both one length, or one name for it in `shape`: `[time, 4]`")
         rows_behind = [g.transpose(X, (1, 0, *range(2, X.rank))) for X in sequences if X is not None]
         attributes = {"body": graph, "states": self.carry, "sequences": len(slices)}
         found = g.emit("Scan", [*starts, *rows_behind, *same], attributes)
