@@ -7,13 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import Expression, leaf, record, write
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.graph import Array, Type, Value, show
 from graphspec.graph.kernels.common import sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _EXCLUDED = -1e30  # exponent or logit of an excluded pair; not -inf, so that a row without pairs has the gradient 0

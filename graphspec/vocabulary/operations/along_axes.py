@@ -11,11 +11,14 @@ import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
+<<<<<<< HEAD
 from graphspec.graph.derivatives.arrays import zeros_like
 from graphspec.graph.derivatives.recurrences import repeated
 from graphspec.graph.ir.dims import has_rows, show
+=======
+>>>>>>> main
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Value, has_rows, show
 from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.operations import operation as base
 from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, KeepDims, add_row, number, operation
