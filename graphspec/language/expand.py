@@ -10,13 +10,8 @@ from typing import Annotated, Any, cast
 
 from pydantic import BeforeValidator
 
-<<<<<<< HEAD
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Natural, PositiveInt, invalid, setting
-from graphspec.base.errors import Diagnostic, Problems, did_you_mean
-=======
 from graphspec.base.errors import Code, Diagnostic, Problems, did_you_mean
->>>>>>> main
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Ints
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import append
-from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.ops import OPS
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_size
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, show, wrong_size
 from graphspec.vocabulary.layers.layer import Layer, need_rank
 
 
