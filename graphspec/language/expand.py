@@ -458,11 +458,11 @@ class _Expander:
             self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
         for k, source in enumerate(sources):
             if source is not None and source.at is not None and source.at.value in loop.keys.over:
-                made = self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
+                made = self._made(scope, loop, "Read", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
                 found[k] = _output_of(made)
                 slices.append(source)
         for k in loop.carried(sources) if slices and copy < 2 else ():
-            found[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", [sources[k], *slices]))
+            found[k] = _output_of(self._made(scope, loop, "Read", f"{name}/[{k}]", [sources[k], *slices]))
         return found
 
     def _made(

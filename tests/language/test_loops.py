@@ -108,6 +108,19 @@ def test_a_step_that_one_node_cannot_have_is_refused(node: dict[str, Any], code:
     assert found.hint
 
 
+@pytest.mark.parametrize("times", [4, "t"])
+def test_a_sequence_with_a_mask_is_refused_once(times: Any) -> None:
+    made = spec(times)
+    made["layers"].insert(0, {"name": "masked", "type": "Masking", "inputs": "series"})
+    made["layers"][2] |= {
+        "inputs": ["h0", "masked", "marks"],
+        "repeat": made["layers"][2]["repeat"] | {"over": "masked"},
+    }
+    made["layers"][2]["repeat"] |= {"over": ["masked", "marks"]}
+    (found,) = check(made).errors
+    assert "reads the steps of a sequence with a mask" in found.message
+
+
 def test_sequences_of_several_lengths_are_refused() -> None:
     made = spec("t")
     made["inputs"]["marks"]["shape"] = ["u"]
@@ -149,13 +162,14 @@ outputs: {y: {}}
     assert "equal to the runtime" in str(model.export(tmp_path / "m.onnx"))
 
 
-@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+@pytest.mark.parametrize("cell", ["LSTMCell", "GRUCell", "SimpleRNNCell"])
 @pytest.mark.parametrize("times", [3, "t"])
-def test_cells_as_nodes_are_the_layers(kind: str, times: Any) -> None:
+def test_cells_as_nodes_are_the_layers(cell: str, times: Any) -> None:
+    kind = cell.removesuffix("Cell")
     states = ["h", "c"][: 2 if kind == "LSTM" else 1]
     layers = [
         {"name": "layer", "type": kind, "units": 3, "inputs": "x", "initial_state": states, "return_sequences": True},
-        {"name": "cell", "type": f"{kind}Cell", "units": 3, "inputs": ["x", *states]},
+        {"name": "cell", "type": cell, "units": 3, "inputs": ["x", *states]},
     ]
     layers[1]["repeat"] = {"over": "x", "carry": len(states), "shared": True, "collect": 0}
     shapes = {"x": [times, 2], **{state: [3] for state in states}}

@@ -17,25 +17,21 @@ from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, sho
 from graphspec.vocabulary.layers.layer import Layer, need_rank
 
 
-class State(Layer, arity=(1, None), handles_mask=True):
-    """A value that a step gets from the one before; the first of its inputs is where it begins."""
+class Read(Layer, arity=(1, None), handles_mask=True):
+    """What a step reads: an element of a sequence (batch, time, …), or where a state begins, beside the sequences."""
 
-    def lower(self, g: Builder, start: Value, *sequences: Value) -> Value:
-        result: Value = g.Identity(start)
-        return result
+    step: int | None = None
 
-
-class Slice(Layer):
-    """A step of a sequence (batch, time, …)."""
-
-    step: int
-
-    def lower(self, g: Builder, X: Value) -> Value:
+    def lower(self, g: Builder, X: Value, *sequences: Value) -> Value:
+        if self.step is None:
+            return g.Identity(X)  # type: ignore[no-any-return]
         need_rank(X, 2, None, "(batch, time, …), to read its steps")
+        if X.mask is not None and not self.step:
+            hint = "read what `0 + x` is of it, a Formula, without the mask; and the mask as one more sequence"
+            raise not_allowed("reads the steps of a sequence with a mask, which no loop keeps", hint)
         if isinstance(X.shape[1], int) and X.shape[1] <= self.step:
             raise wrong_size(f"reads step {self.step}, counted from 0, of {show(X.shape)}", "write fewer `times`")
-        result: Value = g.Gather(X, g.constant(self.step), axis=1)
-        return result
+        return g.Gather(X, g.constant(self.step), axis=1)  # type: ignore[no-any-return]
 
 
 class Ends(Layer, arity=(1, None), handles_mask=True):
@@ -135,11 +131,5 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
             raise ShapeError(Code.NO_TRAINING_KERNEL, text, f"put '{name}' before or behind the loop, or write `times`")
 
 
-def names() -> list[str]:
-    """Return no names: nobody writes them."""
-    return []
-
-
-def make(name: str) -> type[Layer] | None:
-    """Return a layer of a loop."""
-    return {"loop.State": State, "loop.Slice": Slice, "loop.Ends": Ends, "loop.Scan": Scan}.get(name)
+names = list  # nobody writes them
+make = {"loop.Read": Read, "loop.Ends": Ends, "loop.Scan": Scan}.get
