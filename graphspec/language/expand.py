@@ -415,8 +415,8 @@ class _Expander:
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
             carried = [0] if loop is None else loop.carried(sources)
             sources = list(sources) if loop is None else self._sliced(scope, entry, loop, copy_name, sources, copy)
-            for k, place in enumerate(carried if item is not None and sources else ()):
-                sources[place] = _output_of(item, k)
+            for k, place in enumerate(carried if every and sources else ()):
+                sources[place] = _output_of(every[-1], k)
             item = self._item(scope, entry, state, copy_name, sources)
             item.written = written
             every.append(item)
@@ -425,7 +425,8 @@ class _Expander:
             if copy > 1 and loop is not None and loop.keys.shared:
                 _pair_items(item, every[0])
         assert item is not None
-        if name and loop is not None and (loop.keys.collect or loop.keys.sum):
+        if loop is not None and (loop.keys.collect or loop.keys.sum):
+            name = name or scope.default_name(type_name(scope, entry))
             ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
             item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
         elif copies and name and name != item.name:
@@ -434,9 +435,8 @@ class _Expander:
 
     def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
         """Return how many outputs of a copy are read. Report what a block lacks, and return 0."""
-        pairs = [(key, k) for key in ("collect", "sum") for k in getattr(loop.keys, key)] + [
-            ("carry", loop.keys.carry - 1)
-        ]
+        ends = {"collect": loop.keys.collect, "sum": loop.keys.sum, "carry": (loop.keys.carry - 1,)}
+        pairs = [(key, k) for key, some in ends.items() for k in some]
         if item.kind != "block" or item.failed:
             return max(k for _, k in pairs) + 1
         outputs = count = len(item.outputs)

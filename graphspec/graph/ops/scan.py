@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphspec.graph.ir.graph import Array, Shape, Type, Value, fixed_size
+from graphspec.graph.ir.dims import fixed_size
+from graphspec.graph.ir.graph import Array, Shape, Type, Value
 from graphspec.graph.kernels.context import Bound, Calls, Context
 from graphspec.graph.ops.op import Op, operator
 

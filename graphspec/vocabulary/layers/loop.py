@@ -24,14 +24,14 @@ class Read(Layer, arity=(1, None), handles_mask=True):
 
     def lower(self, g: Builder, X: Value, *sequences: Value) -> Value:
         if self.step is None:
-            return g.Identity(X)  # type: ignore[no-any-return]
+            return g.Identity(X)
         need_rank(X, 2, None, "(batch, time, …), to read its steps")
         if X.mask is not None and not self.step:
             hint = "read what `0 + x` is of it, a Formula, without the mask; and the mask as one more sequence"
             raise not_allowed("reads the steps of a sequence with a mask, which no loop keeps", hint)
         if isinstance(X.shape[1], int) and X.shape[1] <= self.step:
             raise wrong_size(f"reads step {self.step}, counted from 0, of {show(X.shape)}", "write fewer `times`")
-        return g.Gather(X, g.constant(self.step), axis=1)  # type: ignore[no-any-return]
+        return g.Gather(X, g.constant(self.step), axis=1)
 
 
 class Ends(Layer, arity=(1, None), handles_mask=True):
@@ -49,7 +49,7 @@ class Ends(Layer, arity=(1, None), handles_mask=True):
 
     def end(self, g: Builder, k: int, every: Value) -> Value:
         """Emit output ``k``, of the outputs of all steps along axis 1."""
-        return every if k in self.collect else g.ReduceSum(every, g.constant([1]), keepdims=0)  # type: ignore[no-any-return]
+        return every if k in self.collect else g.ReduceSum(every, g.constant([1]), keepdims=0)
 
 
 class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
