@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from graphspec.base.config import Config, Natural, PositiveInt, invalid, setting
 from graphspec.base.errors import Code, Diagnostic, Problems, did_you_mean
@@ -214,6 +214,8 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
+_MAX_OUTPUTS = 100  # of a node, those of a block are known
+_Output = Annotated[int, Field(ge=0, lt=_MAX_OUTPUTS)]
 _ONE_OR_MORE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,))
 
 
@@ -224,8 +226,8 @@ class LoopKeys(Config):
     carry: Natural = setting(1, "How many outputs of a copy are inputs of the next one.")
     shared: bool = setting(False, "Whether all copies have the weights of the first.")
     over: Annotated[tuple[str, ...], _ONE_OR_MORE] = setting((), "The inputs of which a copy reads one step.")
-    collect: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
-    sum: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
+    collect: Annotated[tuple[_Output, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
+    sum: Annotated[tuple[_Output, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
 
     def check_arguments(self) -> None:
         if both := {*self.collect} & {*self.sum}:
@@ -437,9 +439,9 @@ class _Expander:
         """Return how many outputs of a copy are read. Report what a block lacks, and return 0."""
         ends = {"collect": loop.keys.collect, "sum": loop.keys.sum, "carry": (loop.keys.carry - 1,)}
         pairs = [(key, k) for key, some in ends.items() for k in some]
-        if item.kind != "block" or item.failed:
-            return max(k for _, k in pairs) + 1
-        outputs = count = len(item.outputs)
+        known = item.kind == "block" and not item.failed
+        outputs = len(item.outputs) if known else _MAX_OUTPUTS
+        count = outputs if known else max(k for _, k in pairs) + 1
         for key, k in pairs:
             if k >= (outputs if key != "carry" else min(outputs, carried)):
                 inputs, count = f" and {carried} inputs that are not read by steps" if key == "carry" else "", 0

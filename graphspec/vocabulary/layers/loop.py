@@ -131,5 +131,4 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
             raise ShapeError(Code.NO_TRAINING_KERNEL, text, f"put '{name}' before or behind the loop, or write `times`")
 
 
-names = list  # nobody writes them
-make = {"loop.Read": Read, "loop.Ends": Ends, "loop.Scan": Scan}.get
+NODES: dict[str, type[Layer]] = {"loop.Read": Read, "loop.Ends": Ends, "loop.Scan": Scan}
