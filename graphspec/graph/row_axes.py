@@ -298,7 +298,6 @@ class RowAxes:
                     self.outer[value.name] = outer
 
     def axis(self, value: Value | None) -> Axis:
-        """Return the axis of the rows of a value; None if it has none."""
         if value is None or value.kind in ("constant", "param"):
             return None
         return self.axes[value.name] if value.name in self.axes else _assumed(value)

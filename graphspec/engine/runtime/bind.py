@@ -416,15 +416,10 @@ class Binder:
         self._interleave()
         fetches = {n: self._source(v) for n, v in self.graph.outputs.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
-        grads, dead = {n: self.gradients[n] for n in self.requested}, self._dead_after_forward()
+        grads = {n: self.gradients[n] for n in self.requested}
+        kept = [a for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
+        dead = partial(_overlapping_none, [self.arrays[v.name] for node in self.nodes for v in node.outputs], kept)
         return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, dead, self.after)
-
-    def _dead_after_forward(self) -> list[Array]:
-        """Return the forward arrays whose memory contains nothing that backward calls or readers of fetches may read."""
-        kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
-        low, high = np.array(kept, np.uintp).T
-        values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
-        return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
     def set_gradient(self, name: str, array: Array) -> Array:
         """Record a gradient, and return it; its memory is reused after the last gradient that views it was consumed."""
@@ -500,6 +495,11 @@ class Binder:
                     self.calls.append(call)
             self.spans.append((*label, start, len(self.calls)))
         self._parts.clear()
+
+
+def _overlapping_none(arrays: Sequence[Array], kept: Sequence[Array]) -> list[Array]:
+    low, high = np.array([byte_bounds(a) for a in kept], np.uintp).T
+    return [a for a in arrays if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
 
 @gc_paused()
