@@ -121,6 +121,37 @@ def test_a_sequence_with_a_mask_is_refused_once(times: Any) -> None:
     assert "reads the steps of a sequence with a mask" in found.message
 
 
+@pytest.mark.parametrize(
+    ("node", "text"),
+    [
+        ({"type": "Formula", "value": "series + 0"}, "reads step 4, counted from 0, of (N, 4, 2)"),
+        (
+            {"type": "Formula", "value": "series[:, 0, 0]"},
+            "needs at least rank-2 data (batch, time, …), to read its steps",
+        ),
+    ],
+)
+def test_a_node_without_so_many_steps_is_refused(node: dict[str, Any], text: str) -> None:
+    made = spec(repeat={"times": 5, "over": "node"})
+    made["layers"].insert(0, {"name": "node", **node})
+    made["layers"][2]["inputs"] = ["h0", "node", "marks"]
+    made["blocks"]["cell"] |= {
+        "layers": [{"name": "a", "type": "Dense", "units": 3, "inputs": "h"}],
+        "outputs": ["a", "x"],
+    }
+    found = check(made).errors
+    assert text in found[0].message
+    assert (found[0].path, bool(found[0].hint)) == ("layers.steps.repeat", True)
+
+
+def test_a_written_training_step_has_the_loop(tmp_path: Path) -> None:
+    model = gs.compile(spec("t"))
+    random = np.random.default_rng(0)
+    rows = {"series": random.normal(size=(5, 4, 2)).astype(np.float32), "marks": random.integers(0, 3, (5, 4))}
+    model.fit(rows, {"y": random.normal(size=(5, 6)).astype(np.float32)}, epochs=1, verbose=0)
+    assert "equal the runtime's" in str(model.export_training_step(tmp_path / "step.onnx"))
+
+
 def test_sequences_of_several_lengths_are_refused() -> None:
     made = spec("t")
     made["inputs"]["marks"]["shape"] = ["u"]
