@@ -233,8 +233,8 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
-_MAX_OUTPUTS = 100  # of a node, those of a block are known
-_Output = Annotated[int, Field(ge=0, lt=_MAX_OUTPUTS)]
+_MAX_OUTPUTS = 8  # of a node, those of a block are known
+_Output = Annotated[int, Field(ge=0, lt=100)]
 _ONE_OR_MORE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,))
 
 
@@ -260,10 +260,6 @@ class Loop:
 
     at: Tree
     keys: LoopKeys
-
-    def place(self, value: Any) -> Tree:
-        """Return a value of a node that the loop needs."""
-        return Tree(value, self.at.mark, path=self.at.path)
 
     def carried(self, sources: Sources) -> list[int]:
         """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
@@ -448,7 +444,8 @@ class _Expander:
         assert item is not None
         if loop is not None and (loop.keys.collect or loop.keys.sum):
             name = name or scope.default_name(type_name(scope, entry))
-            ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
+            self._spend(loop.at, count * len(every))
+            ends: Sources = [_output_of(copy, k) for k in range(0 if self.overflow else count) for copy in every]
             item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
         elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
@@ -490,10 +487,11 @@ class _Expander:
         self, scope: Scope, loop: Loop, kind: str, name: str, sources: Sources, entry: Tree | None = None, **keys: int
     ) -> Item:
         """Append a node of a loop, with a name that nobody can write, or that of the ``entry`` for which it stands."""
-        own: dict[str, Any] = {"type": f"loop.{kind}", **keys}
+        place: Any = partial(Tree, mark=loop.at.mark, path=loop.at.path)
+        own = {"type": place(f"loop.{kind}"), **{key: place(value) for key, value in keys.items()}}
         if entry is not None:
-            own |= {key: [loop.place(k) for k in getattr(loop.keys, key)] for key in ("collect", "sum")}
-        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in own.items()}))
+            own |= {key: place([place(k) for k in getattr(loop.keys, key)]) for key in ("collect", "sum")}
+        item = Item("node", name, scope, place(own))
         item.sources, item.label, item.mark, item.failed = sources, "loop", loop.at.mark, keys.get("outputs") == 0
         scope.items.append(item)
         if entry is not None:
