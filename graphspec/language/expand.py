@@ -461,7 +461,8 @@ class _Expander:
         for key, k in pairs:
             if k >= (outputs if key != "carry" else min(outputs, carried)):
                 inputs, count = f" and {carried} inputs that are not read by steps" if key == "carry" else "", 0
-                text = f"`{key}` of '{item.full}' names output {k}, but it has {'' if known else 'at most '}{outputs} outputs{inputs}"
+                has = f"it has {'' if known else 'at most '}{outputs} outputs{inputs}"
+                text = f"`{key}` of '{item.full}' names output {k}, but {has}"
                 at = loop.at.get(key) or loop.at
                 self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="outputs count from 0; name fewer")
         return count
