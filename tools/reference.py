@@ -66,6 +66,11 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "ops.broadcast_to", "shape": [-1, 4, 3]}, {"shape": [1, 3]}),
     ({"type": "Formula", "value": "(x - 1)**2"}, TABLE),
     *(({"type": f"ops.{name}"}, TABLE) for name in ("lgamma", "digamma")),
+    *(
+        ({"type": f"{n}Cell", "units": 3, "inputs": ["x"] * k}, TABLE)
+        for n, k in (("SimpleRNN", 2), ("GRU", 2), ("LSTM", 3))
+    ),
+    ({"type": "ops.associative_scan", "axis": 1, "inputs": ["x", "x"]}, {"shape": ["time", 3]}),
     ({"type": "ops.cast", "dtype": "int64"}, TABLE),
     ({"type": "ops.heaviside", "inputs": ["x", 0.5]}, TABLE),
     ({"type": "ops.select", "inputs": ["x", "x"]}, TABLE),

@@ -112,6 +112,7 @@ def _scan(node: Node, inputs: Sequence[str], outputs: Sequence[str], opset: int)
         "scan_input_directions": back * node.attrs["sequences"],
         "scan_output_directions": back * (len(outputs) - node.attrs["states"]),
     }
+    ways = {key: way for key, way in ways.items() if way}
     attributes = {"body": graph, "num_scan_inputs": node.attrs["sequences"], **ways}
     return helper.make_node("Scan", list(inputs[:own]), list(outputs), name=node.name, **attributes)
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any, cast
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
-from graphspec.base.config import Config, Natural, PositiveInt, setting
+from graphspec.base.config import Config, Natural, PositiveInt, invalid, setting
 from graphspec.base.errors import Code, Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
@@ -133,7 +133,7 @@ def _pair_items(mine: Item, theirs: Item, average: float | None = None) -> None:
     if mine.inner is not None and theirs.inner is not None:
         _pair(mine.inner, theirs.inner, average)
     elif mine.kind == "node" and theirs.kind == "node":
-        is_operation = (mine.tree.text("type") or "").startswith(("Formula", "GetItem", "ops."))
+        is_operation = (mine.tree.text("type") or "").startswith(("Formula", "GetItem", "loop.", "ops."))
         mine.owner = None if is_operation and mine.tree is not theirs.tree else holder(theirs)
         mine.average = average
         mine.failed = mine.failed or theirs.failed
@@ -221,6 +221,8 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
+_MAX_OUTPUTS = 8  # of a node, those of a block are known
+_Output = Annotated[int, Field(ge=0, lt=100)]
 _ONE_OR_MORE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,))
 
 
@@ -231,8 +233,13 @@ class LoopKeys(Config):
     carry: Natural = setting(1, "How many outputs of a copy are inputs of the next one.")
     shared: bool = setting(False, "Whether all copies have the weights of the first.")
     over: Annotated[tuple[str, ...], _ONE_OR_MORE] = setting((), "The inputs of which a copy reads one step.")
-    collect: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
-    sum: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
+    collect: Annotated[tuple[_Output, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
+    sum: Annotated[tuple[_Output, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
+
+    def check_arguments(self) -> None:
+        if both := {*self.collect} & {*self.sum}:
+            text, hint = f"names output {min(both)}, which `collect` names, too", "sum what is collected with ops.sum"
+            raise invalid(text, hint, key="sum")
 
 
 @dataclass(slots=True)
@@ -241,10 +248,6 @@ class Loop:
 
     at: Tree
     keys: LoopKeys
-
-    def place(self, value: Any) -> Tree:
-        """Return a value of a node that the loop needs."""
-        return Tree(value, self.at.mark, path=self.at.path)
 
     def carried(self, sources: Sources) -> list[int]:
         """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
@@ -409,7 +412,7 @@ class _Expander:
         copies = entry_copies(entry, self.problems)
         if loop is not None and copies is None:
             return self._scan(scope, entry, loop, name or scope.default_name(type_name(scope, entry)), above, kind)
-        item, every = cast("Item | None", None), list[Item]()
+        item, every, count = cast("Item | None", None), list[Item](), 1
         for copy in range(1, (copies or 1) + 1):
             if copy == 1 or trees:
                 entry = trees[copy - 1] if trees else entry
@@ -417,43 +420,44 @@ class _Expander:
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
             carried = [0] if loop is None else loop.carried(sources)
             sources = list(sources) if loop is None else self._sliced(scope, entry, loop, copy_name, sources, copy)
-            for k, place in enumerate(carried if item is not None and sources else ()):
-                sources[place] = _output_of(item, k)
+            for k, place in enumerate(carried if every and sources else ()):
+                sources[place] = _output_of(every[-1], k)
             item = self._item(scope, entry, state, copy_name, sources)
             item.written = written
             every.append(item)
-            if copy == 1 and loop is not None and copies != 1:
-                self._check_loop(loop, item, len(carried))
+            if copy == 1 and loop is not None and sources:
+                count = self._check_loop(loop, item, len(carried))
             if copy > 1 and loop is not None and loop.keys.shared:
                 _pair_items(item, every[0])
         assert item is not None
-        if name and loop is not None and (loop.keys.collect or loop.keys.sum):
-            count = self._check_loop(loop, item, loop.keys.carry)
-            ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
+        if loop is not None and (loop.keys.collect or loop.keys.sum):
+            name = name or scope.default_name(type_name(scope, entry))
+            self._spend(loop.at, count * len(every))
+            ends: Sources = [_output_of(copy, k) for k in range(0 if self.overflow else count) for copy in every]
             item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
         elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
 
     def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
-        """Return how many outputs of a copy are read. Report what a block lacks."""
-        wanted = {k: key for key in ("collect", "sum") for k in getattr(loop.keys, key)} | {
-            loop.keys.carry - 1: "carry"
-        }
-        if item.kind != "block" or item.failed:
-            return max(wanted) + 1
-        count = len(item.outputs)
-        for k, key in wanted.items():
-            if k >= (count if key != "carry" else min(count, carried)):
-                inputs = f" and {carried} inputs that are not read by steps" if key == "carry" else ""
-                text = f"`{key}` of '{item.full}' names output {k}, but it has {count} outputs{inputs}"
+        """Return how many outputs of a copy are read. Report what a block lacks, and return 0."""
+        ends = {"collect": loop.keys.collect, "sum": loop.keys.sum, "carry": (loop.keys.carry - 1,)}
+        pairs = [(key, k) for key, some in ends.items() for k in some]
+        known = item.kind == "block" and not item.failed
+        outputs = len(item.outputs) if known else _MAX_OUTPUTS
+        count = outputs if known else max(k for _, k in pairs) + 1
+        for key, k in pairs:
+            if k >= (outputs if key != "carry" else min(outputs, carried)):
+                inputs, count = f" and {carried} inputs that are not read by steps" if key == "carry" else "", 0
+                has = f"it has {'' if known else 'at most '}{outputs} outputs{inputs}"
+                text = f"`{key}` of '{item.full}' names output {k}, but {has}"
                 at = loop.at.get(key) or loop.at
                 self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="outputs count from 0; name fewer")
         return count
 
     def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
         """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
-        found = list(sources)
+        found, slices = list(sources), Sources()
         names = {s.at.value for s in sources if s is not None and s.at is not None}
         for missing in {*loop.keys.over} - names if copy < 2 and None not in sources else ():
             text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
@@ -461,20 +465,23 @@ class _Expander:
             self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
         for k, source in enumerate(sources):
             if source is not None and source.at is not None and source.at.value in loop.keys.over:
-                found[k] = _output_of(
-                    self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
-                )
+                made = self._made(scope, loop, "Read", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
+                found[k] = _output_of(made)
+                slices.append(source)
+        for k in loop.carried(sources) if slices and copy < 2 else ():
+            found[k] = _output_of(self._made(scope, loop, "Read", f"{name}/[{k}]", [sources[k], *slices]))
         return found
 
     def _made(
         self, scope: Scope, loop: Loop, kind: str, name: str, sources: Sources, entry: Tree | None = None, **keys: int
     ) -> Item:
         """Append a node of a loop, with a name that nobody can write, or that of the ``entry`` for which it stands."""
-        own: dict[str, Any] = {"type": f"loop.{kind}", **keys}
+        place: Any = partial(Tree, mark=loop.at.mark, path=loop.at.path)
+        own = {"type": place(f"loop.{kind}"), **{key: place(value) for key, value in keys.items()}}
         if entry is not None:
-            own |= {key: [loop.place(k) for k in getattr(loop.keys, key)] for key in ("collect", "sum")}
-        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in own.items()}))
-        item.sources, item.label, item.mark = sources, "loop", loop.at.mark
+            own |= {key: place([place(k) for k in getattr(loop.keys, key)]) for key in ("collect", "sum")}
+        item = Item("node", name, scope, place(own))
+        item.sources, item.label, item.mark, item.failed = sources, "loop", loop.at.mark, keys.get("outputs") == 0
         scope.items.append(item)
         if entry is not None:
             self._claim(scope, entry, name, item)
@@ -485,17 +492,15 @@ class _Expander:
     ) -> Item:
         """Build a loop of any number of steps: one step, between nodes that stand for what it reads and returns."""
         state, sources, written = self._reads(scope, entry, above, kind)
-        carried, inside = loop.carried(sources), self._sliced(scope, entry, loop, name, sources, 0)
-        slices = [k for k, (own, source) in enumerate(zip(inside, sources, strict=True)) if own is not source]
-        for k in carried:
-            reads = [sources[k], *(sources[i] for i in slices)]
-            inside[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", reads))
+        inside = self._sliced(scope, entry, loop, name, sources, 0)
+        carried = loop.carried(sources)
+        slices = [k for k in range(len(sources)) if k not in carried and inside[k] is not sources[k]]
         step = self._item(scope, entry, state, name if kind == "block" else f"{name}/step", inside, hidden=True)
         step.written = written
         count = self._check_loop(loop, step, len(carried))
         ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
         whole = self._made(scope, loop, "Scan", name, ends, entry, outputs=count, carry=len(carried))
-        whole.failed = step.failed or state == "failed"
+        whole.failed = whole.failed or step.failed or state == "failed"
         return whole
 
     def _reads(

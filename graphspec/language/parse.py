@@ -570,7 +570,12 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
 
 
 def _class(item: Item) -> type[Layer] | None:
-    return LAYERS.get(item.tree.text("type") or "")
+    kind = item.tree.text("type") or ""
+    if item.label == "loop":
+        from graphspec.vocabulary.layers.loop import NODES
+
+        return NODES[kind]
+    return LAYERS.get(kind)
 
 
 def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer | None:

@@ -52,6 +52,8 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         ),
         "DotInteraction": "vocabulary/layers/test_einsum.py",
         "Formula": "language/test_formulas.py",
+        **dict.fromkeys(("GRUCell", "LSTMCell", "SimpleRNNCell"), "language/test_loops.py"),
+        "ops.associative_scan": "vocabulary/operations/test_more.py",
         **dict.fromkeys(
             ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSoftmax", "SegmentSum"),
             "vocabulary/layers/test_merging.py",

@@ -126,6 +126,16 @@ def recurrent(d: Drawing, t: Tensor, name: str) -> Args | None:
     return args
 
 
+@draws("SimpleRNNCell", "GRUCell", "LSTMCell")
+def one_step(d: Drawing, t: Tensor, name: str) -> Args | None:
+    states = d.others(lambda o: o.is_float and o.rank == 1 and isinstance(o.features, int))
+    if not t.is_float or t.rank != 1 or t.features is None or not states:
+        return None
+    first = d.among(states)
+    inputs = [t.ref, *[first.ref] * (2 if name == "LSTMCell" else 1)]
+    return {"units": first.features, "inputs": inputs, **d.gates(name.removesuffix("Cell"), written_out=True)}
+
+
 @draws("RNN")
 def cells(d: Drawing, t: Tensor) -> Args | None:
     if not t.is_float or t.rank != 2 or t.features is None or not t.masks_steps:

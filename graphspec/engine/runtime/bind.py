@@ -143,7 +143,8 @@ class NodeContext:
             with Builder(graph, f"{self._node.name}/slopes") as g:
                 terms = [g.ReduceSum(v * slopes[name], keepdims=0) for name, v in given.items()]
                 graph.loss = g.Sum(*terms) if terms else g.constant(0.0)
-        target = replace(binder.target, shapes=shapes, input_grads=tuple(grads))
+        shard = replace(binder.shard, matrices={})  # products of the workers together stand outside
+        target = replace(binder.target, shapes=shapes, input_grads=tuple(grads), shard=shard)
         options: dict[str, Any] = {"training": self.training, "seed": binder.seed, "clock": binder.clock}
         found = build_program(graph, Parameters(graph, self.dtype), target, **options)
         binder.extra += found.nbytes

@@ -61,6 +61,8 @@ def in_primitives(graph: Graph, target: Target, only: Callable[[Node], bool] = l
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op == "Scan":
+            return state.copy(node, inputs, body=in_primitives(node.attrs["body"], target, only))
         found: Any = FORMS.get(node.op) if only(node) else None
         if only(node) and found is None and (node.op not in RULES or is_newer(node, target.opset)):
             found = DECOMPOSITIONS.get(node.op)

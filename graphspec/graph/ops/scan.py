@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from graphspec.base.arrays.calls import Calls
-from graphspec.graph.ir.dims import Shape, fixed_size
-from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.kernels.context import Bound, Context
+from graphspec.graph.ir.dims import fixed_size
+from graphspec.graph.ir.graph import Array, Shape, Type, Value
+from graphspec.graph.kernels.context import Bound, Calls, Context
 from graphspec.graph.ops.op import Op, operator
 
 

@@ -30,7 +30,6 @@ OPERATIONS: dict[str, str] = {key: " ".join(map(_name, names.split())) for key, 
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
 LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})
 LAYERS.made_by("graphspec.vocabulary.operations.onnx_operators", "onnx")
-LAYERS.made_by("graphspec.vocabulary.layers.loop", "loop")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
 LAYERS.refused |= _refused("refused_layers")

@@ -279,7 +279,8 @@ class UnitCell(Weighted, Units, arity=(2, 2)):
                 return f"ONNX's {self.op} does not have the {key} {name}", f"use one of {known}", key
         return None
 
-    def lower(self, g: Builder, X: Value, *states: Value) -> base.Outputs:
+    def lower(self, g: Builder, *inputs: Any, **calls: Any) -> base.Outputs:
+        X, *states = inputs
         base.need_rank(X, 2, 2, "(batch, features), one step")
         _, after = self.over(g, base.as_float(g, g.Unsqueeze(X, g.constant([0]))), states, Pace(None, False, False))
         return tuple(after) if len(after) > 1 else after[0]

@@ -11,32 +11,27 @@ from collections.abc import Sequence
 from graphspec.base.config import Ints
 from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import append
-from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Graph, Node
 from graphspec.graph.ops import OPS
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_size
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, show, wrong_size
 from graphspec.vocabulary.layers.layer import Layer, need_rank
 
 
-class State(Layer, arity=(1, None), handles_mask=True):
-    """A value that a step gets from the one before; the first of its inputs is where it begins."""
+class Read(Layer, arity=(1, None), handles_mask=True):
+    """What a step reads: an element of a sequence (batch, time, …), or where a state begins, beside the sequences."""
 
-    def lower(self, g: Builder, start: Value, *sequences: Value) -> Value:
-        result: Value = g.Identity(start)
-        return result
+    step: int | None = None
 
-
-class Slice(Layer):
-    """A step of a sequence (batch, time, …)."""
-
-    step: int
-
-    def lower(self, g: Builder, X: Value) -> Value:
+    def lower(self, g: Builder, X: Value, *sequences: Value) -> Value:
+        if self.step is None:
+            return g.Identity(X)
         need_rank(X, 2, None, "(batch, time, …), to read its steps")
+        if X.mask is not None and not self.step:
+            hint = "read what `0 + x` is of it, a Formula, without the mask; and the mask as one more sequence"
+            raise not_allowed("reads the steps of a sequence with a mask, which no loop keeps", hint)
         if isinstance(X.shape[1], int) and X.shape[1] <= self.step:
             raise wrong_size(f"reads step {self.step}, counted from 0, of {show(X.shape)}", "write fewer `times`")
-        result: Value = g.Gather(X, g.constant(self.step), axis=1)
-        return result
+        return g.Gather(X, g.constant(self.step), axis=1)
 
 
 class Ends(Layer, arity=(1, None), handles_mask=True):
@@ -54,7 +49,7 @@ class Ends(Layer, arity=(1, None), handles_mask=True):
 
     def end(self, g: Builder, k: int, every: Value) -> Value:
         """Emit output ``k``, of the outputs of all steps along axis 1."""
-        return every if k in self.collect else g.ReduceSum(every, g.constant([1]), keepdims=0)  # type: ignore[no-any-return]
+        return every if k in self.collect else g.ReduceSum(every, g.constant([1]), keepdims=0)
 
 
 class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
@@ -75,6 +70,9 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
         graph, same = self._body(g, ends, states, slices)
         starts = [v.node.inputs[0] for v in states if v.node is not None]
         sequences = [v.node.inputs[0] for v in slices if v.node is not None]
+        if len(lengths := sorted({str(X.shape[1]) for X in sequences if X is not None})) > 1:
+            text = f"reads sequences of several lengths: {', '.join(lengths)}"
+            raise shapes_differ(text, "give both one length, or one name for it in `shape`: `[time, 4]`")
         rows_behind = [g.transpose(X, (1, 0, *range(2, X.rank))) for X in sequences if X is not None]
         attributes = {"body": graph, "states": self.carry, "sequences": len(slices)}
         found = g.emit("Scan", [*starts, *rows_behind, *same], attributes)
@@ -133,11 +131,4 @@ class Scan(Ends, arity=(2, None), takes_values_as_they_are=True):
             raise ShapeError(Code.NO_TRAINING_KERNEL, text, f"put '{name}' before or behind the loop, or write `times`")
 
 
-def names() -> list[str]:
-    """Return no names: nobody writes them."""
-    return []
-
-
-def make(name: str) -> type[Layer] | None:
-    """Return a layer of a loop."""
-    return {"loop.State": State, "loop.Slice": Slice, "loop.Ends": Ends, "loop.Scan": Scan}.get(name)
+NODES: dict[str, type[Layer]] = {"loop.Read": Read, "loop.Ends": Ends, "loop.Scan": Scan}

@@ -26,6 +26,34 @@ def value(*layers: dict[str, Any], x: Any = X) -> Any:
     return gs.compile(spec(*layers, shape=x.shape[1:])).predict({"x": x})
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("time", [4, "t"])
+def test_associative_scan(reverse: bool, time: Any) -> None:
+    """Also where ``a`` is one number for all features, and with the gradient by the same recurrence the other way."""
+    layers = [
+        {"name": "a", "type": "Dense", "units": 1, "activation": "sigmoid"},
+        {"name": "b", "type": "Dense", "units": 5, "inputs": "x"},
+        {"type": "ops.associative_scan", "axis": 1, "reverse": reverse, "inputs": ["a", "b"]},
+    ]
+    training = {"optimizer": {"type": "SGD", "learning_rate": 1.0}, "batch_size": 3}
+    model = gs.compile({**spec(*layers, shape=(time, 5)), "outputs": {"y": {"loss": "mse"}}, "training": training})
+    before = {key: value.astype(np.float64) for key, value in model.weights.items()}
+    x = X.astype(np.float64)
+    a = 1 / (1 + np.exp(-(x @ before["a/kernel"] + before["a/bias"])))
+    b, h = x @ before["b/kernel"] + before["b/bias"], np.zeros((3, 6, 5))
+    order = range(4)[:: -1 if reverse else 1]
+    for t in order:
+        h[:, t] = a[:, t] * h[:, t + 1 if reverse else t - 1] + b[:, t]
+    np.testing.assert_allclose(model.predict({"x": X}), h[:, :4], rtol=1e-5, atol=1e-6)
+    model.fit({"x": X}, {"y": np.zeros_like(X)}, epochs=1, verbose=0)
+    later, slopes = np.zeros((3, 5)), np.zeros_like(x)
+    for t in list(order)[::-1]:
+        slopes[:, t] = later = 2 * h[:, t] / h[:, :4].size + later
+        later = later * a[:, t]
+    found = before["b/kernel"] - model.weights["b/kernel"]
+    np.testing.assert_allclose(found, np.einsum("nti,nto->io", x, slopes), rtol=1e-4, atol=1e-6)
+
+
 def test_every_public_name_of_keras_is_there_or_refused_with_a_way_out() -> None:
     assert len(PUBLIC) > 350
     for name in PUBLIC:
