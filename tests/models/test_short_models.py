@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from short_models import Arrays, assert_equal_to_float64, compiled, spec_lines, statements
+from short_models import Arrays, assert_equal_to_float64, compiled
 
 ROWS = 5
 Of = tuple[int, ...] | tuple[tuple[int, ...], int]  # a shape of numbers, or of ids with their count
@@ -748,6 +748,3 @@ def inputs_of(spec: str, shapes: dict[str, Of]) -> Arrays:
 def test_loss_and_gradients_are_those_of_float64(name: str, tmp_path: Path) -> None:
     spec, reference, shapes = MODELS[name]
     assert_equal_to_float64(compiled(spec, tmp_path, ROWS), reference, inputs_of(spec, shapes), tmp_path)
-
-
-LENGTHS = {name: (spec_lines(spec), statements(reference)) for name, (spec, reference, _) in MODELS.items()}
