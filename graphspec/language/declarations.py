@@ -71,6 +71,7 @@ class NodeDecl:
     within: Tree | None = field(default=None, repr=False, compare=False)
     options: dict[str, bool] = field(default_factory=dict)  # Keras's call arguments that are true or false
     written: dict[int, Number | None] = field(default_factory=dict)  # numbers and nulls among the inputs, by position
+    average: float | None = None  # its weights are running means of those of ``share``, which keep this part in a step
 
     def operands(self) -> list[Ref | Number | None]:
         """Return the inputs in their order, with the numbers among them."""
@@ -78,6 +79,11 @@ class NodeDecl:
         for position in sorted(self.written):
             found.insert(position, self.written[position])
         return found
+
+    @property
+    def whose_weights(self) -> str:
+        """What a node with ``share`` has, in words."""
+        return f"{'' if self.average is None else 'running means of '}the weights of {self.share}"
 
     @property
     def instance(self) -> NodeRef | None:

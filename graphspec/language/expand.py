@@ -72,14 +72,15 @@ def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> No
 
 def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
-    item.kind = "node"
+    item.kind, average = "node", item.tree.get("average")
+    item.average = None if average is None else float(average.value)
     if isinstance(owner, Item) and owner.kind == "block":
         item.trainable = owner.trainable
         build(item, owner)
         if item.inner is not None and owner.inner is not None:
-            _pair(item.inner, owner.inner)
+            _pair(item.inner, owner.inner, item.average)
     elif isinstance(owner, Item) and owner.kind == "node":
-        item.owner = owner.owner or owner
+        item.owner = holder(owner)
         item.trainable, item.failed = item.owner.trainable, owner.failed
     else:
         item.failed = True
@@ -91,6 +92,23 @@ def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, pro
             hint = "`share` names a node, not one of its outputs" if output else naming.suggest(item.scope, at.value)
             message = f"'{item.name}' shares the weights of an unknown node '{at.value}'"
             problems.value(at, Code.WRONG_SHARE, message, hint=hint)
+    twice = [
+        leaf for leaf in _leaves(item) if leaf.average is not None and leaf.owner and leaf.owner.average is not None
+    ]
+    for leaf in twice:
+        leaf.failed = True
+    if twice:
+        message = f"'{item.name}' averages the weights of '{at.value}', which are averages already"
+        problems.value(at, Code.WRONG_SHARE, message, hint="name the node that trains")
+
+
+def _leaves(item: Item) -> list[Item]:
+    return [item] if item.inner is None else [leaf for inner in item.inner.items for leaf in _leaves(inner)]
+
+
+def holder(item: Item) -> Item:
+    """Return the node whose weights a node uses: itself, its owner, or one that has running means."""
+    return item if item.owner is None or item.average is not None else item.owner
 
 
 def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
@@ -112,19 +130,20 @@ def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
         item.kind, item.failed = "node", True
 
 
-def _pair(inner: Scope, owner: Scope) -> None:
-    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block."""
+def _pair(inner: Scope, owner: Scope, average: float | None = None) -> None:
+    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block, or their means."""
     for mine, theirs in zip(inner.items, owner.items, strict=False):
-        _pair_items(mine, theirs)
+        _pair_items(mine, theirs, average)
 
 
-def _pair_items(mine: Item, theirs: Item) -> None:
+def _pair_items(mine: Item, theirs: Item, average: float | None = None) -> None:
     """Let a node, or the nodes of an instance, use the weights of another; operations of a loop's copies may differ."""
     if mine.inner is not None and theirs.inner is not None:
-        _pair(mine.inner, theirs.inner)
+        _pair(mine.inner, theirs.inner, average)
     elif mine.kind == "node" and theirs.kind == "node":
         is_operation = (mine.tree.text("type") or "").startswith(("Formula", "GetItem", "ops."))
-        mine.owner = None if is_operation and mine.tree is not theirs.tree else theirs.owner or theirs
+        mine.owner = None if is_operation and mine.tree is not theirs.tree else holder(theirs)
+        mine.average = average
         mine.failed = mine.failed or theirs.failed
 
 
@@ -410,8 +429,9 @@ class _Expander:
         lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
         counts = {key: repeat.get(key) for key in ("carry", "times")}
         for key, tree in counts.items():
-            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
-                text = f"`{key}` of `repeat` must be an integer of at least 1"
+            least = int(key == "times")
+            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < least):
+                text = f"`{key}` of `repeat` must be an integer of at least {least}"
                 wrong_type(tree, text, self.problems, "for example `3`")
         is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
         times = counts["times"].value if counts["times"] is not None else None

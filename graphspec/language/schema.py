@@ -483,6 +483,7 @@ NODE_KEYS: dict[str, Schema] = {
     },
     "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }
+AVERAGE: Schema = {"type": ["number", "string"], "description": "Use running means of the weights; this part stays."}
 SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 
@@ -609,7 +610,7 @@ def _node() -> Schema:
         "type": "object",
         "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
-        "then": {"title": "share", "properties": {"share": SHARE, **options}},
+        "then": {"title": "share", "properties": {"share": SHARE, "average": AVERAGE, **options}},
         "else": {"if": _has("block"), "then": instance, "else": {"if": _has("type"), "then": layer, "else": undecided}},
         "unevaluatedProperties": False,
     }

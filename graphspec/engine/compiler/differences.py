@@ -275,7 +275,7 @@ class _Comparison:
         where = {"inputs": inputs} | call
         if node.share is not None:  # everything else is its owner's
             share = self._names.get(node.share, node.share) if renamed else node.share
-            return {TYPE: _kind(node), "share": share} | where
+            return {TYPE: _kind(node), "share": share, "average": node.average} | where
         settings: dict[str, Any] = plain(node.layer)
         if (layer := onnx_layer(node)) is not None and layer.record is not None:
             settings["sha256"] = layer.record.sha256
@@ -359,7 +359,7 @@ def _kind(node: NodeDecl) -> str:
 def _told(node: NodeDecl) -> dict[str, Any]:
     """Return what the spec writes of a node, without defaults."""
     if node.share is not None or node.layer is None:
-        return {"share": node.share}
+        return {"share": node.share} | ({} if node.average is None else {"average": node.average})
     settings = {key: plain(getattr(node.layer, key)) for key in type(node.layer).model_fields}
     return {key: settings[key] for key in settings if key in node.layer.model_fields_set}
 

@@ -63,6 +63,13 @@ class Parameters:
             if name not in given:
                 values = param.initializer(param.shape, generator(seed, "initial", name))
                 self.view(name)[...] = param.layout.pack(values)
+        self.follow(given)
+
+    def follow(self, given: Container[str] = ()) -> None:
+        """Let running means begin with the values of their weights, but for those that are ``given``."""
+        for name, param in self.params.items():
+            if param.mean_of is not None and name not in given:
+                self.view(name)[...] = self.view(param.mean_of)
 
     def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
         """Copy the weights, or those of a group, by name, in Keras's layout; from ``vector``, laid out as the group."""

@@ -96,6 +96,7 @@ class Session:
                 for name, values in plan.values():
                     self.parameters.set({prefix + name: values for prefix in self.prefixes})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
+            self.parameters.follow({prefix + name for name in taken for prefix in self.prefixes})
 
     def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""

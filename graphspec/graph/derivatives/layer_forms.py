@@ -114,6 +114,15 @@ def row_uniform(g: Builder, op: Any, X: Value) -> Value:
     return g.Cast(integers, to="float32") * g.constant(width) + g.constant(np.asarray(op.low, float))
 
 
+@form("MixRows")
+def mix_rows(g: Builder, op: Any, X: Value, kept: Value) -> Value:
+    """Emit ``X · kept + Z · (1 - kept)``: row k of Z is row k + 1 of X for an even k, else k - 1."""
+    count = g.ints([g.size(X, 0)])
+    row = positions(g, count)
+    partner = g.Min(row + 1 - g.Mod(row, g.constant(2)) * 2, count - 1)
+    return X * kept + g.Gather(X, partner, axis=0) * (1.0 - kept)
+
+
 @form("Recolor")
 def recolor(g: Builder, op: Any, X: Value, scale: Value | None = None, shift: Value | None = None) -> Value:
     """Emit ``clip(mean + scale · (X - mean) + shift)``."""
@@ -216,3 +225,11 @@ def lp_normalization(g: Builder, op: Any, X: Value) -> Value:
     norm = (g.ReduceL1 if op.p == 1 else g.ReduceL2)(X, axes=(op.axis,), keepdims=1)
     some = norm > 0.0
     return X * g.Where(some, 1.0 / g.Where(some, norm, g.constant(1.0)), g.constant(0.0))
+
+
+@form("RunningMean")
+def running_mean(g: Builder, op: Any, M: Value, W: Value) -> Value:
+    """Emit the mean with what the last step has made of the weight."""
+    new = M + (W - M) * (1.0 - op.momentum)
+    new_statistic(g, M, new)
+    return g.StopGradient(new)

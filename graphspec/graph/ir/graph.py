@@ -280,6 +280,7 @@ class Param:
     constraint: Constraint | None = None
     looked_up: bool = False  # whether a step uses only the rows whose ids are in the batch
     sparse: bool = False  # whether the optimizer leaves all other rows, and their slots, as they are
+    mean_of: str | None = None  # the weight whose running mean this is; it begins with the same values
 
     @property
     def size(self) -> int:

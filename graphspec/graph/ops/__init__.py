@@ -26,7 +26,7 @@ OPS.found_in(
         """,
         "gates": "LSTMGates",
         "gelu": "Gelu Swish",
-        "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
+        "images": "Resize DepthToSpace SpaceToDepth RowUniform MixRows Recolor RandomCrop AffineWarp",
         "indexing": """
             Gather GatherElements OneHot Range CheckIds ScatterElements ScatterND GatherND MultiHot GatherSum
         """,
@@ -36,7 +36,7 @@ OPS.found_in(
         """,
         "normalization": """
             BatchNormalization MaskedBatchNormalization LayerNormalization RMSNormalization GroupNormalization
-            LpNormalization SpectralScale
+            LpNormalization SpectralScale RunningMean
         """,
         "pooling": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool",
         "recurrent": "RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",

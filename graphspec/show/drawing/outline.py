@@ -236,7 +236,7 @@ class _Outline:
         if columns is not None and isinstance(columns.value, dict):
             about = f"record of {count(len(columns.value), 'column')}"
         elif instance.block is None:
-            about = f"with the weights of {(members[0].share or '').partition('/')[0]}"
+            about = f"with {members[0].whose_weights.partition('/')[0]}"
         lines = list(filter(None, [about, self._shape(members[-1], members), self._when(members)]))
         return Box("block", title, lines, nodes=[node.name for node in members])
 
@@ -247,7 +247,7 @@ class _Outline:
         if isinstance(node.layer, Formula):
             words = f"Formula · {shorten(' '.join(node.layer.value.split()), 48)}"
         if node.share is not None:
-            words = f"{node.type} with the weights of {node.share}"
+            words = f"{node.type} with {node.whose_weights}"
         lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))
         tip = node.layer.value if isinstance(node.layer, Formula) else ""
         return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members], tip)

@@ -50,7 +50,7 @@ def flattened(spec: Spec, hashes: Mapping[str, str] | None = None) -> Flat:
         sources = ", ".join(ref.name for ref in node.inputs if ref is not None)
         flat |= _of(place, node.layer) | {f"{place}.inputs": sources, f"{place}.trainable": _value(node.trainable)}
         if node.share is not None:
-            flat[f"{place}.share"] = node.share
+            flat |= {f"{place}.share": node.share, f"{place}.average": node.average}
     for head in spec.all_heads.values():
         place = f"outputs.{head.name}"
         if head.others:

@@ -42,6 +42,7 @@ LAYERS.found_in(
         "images/image": "Resizing CenterCrop",
         "images/augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop FlipMean
+            MixUp CutMix
         """,
         "resizing/padding": """
             ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D

@@ -389,10 +389,9 @@ def einsum(
     """Einstein's sum of products, float32: letters that the output lacks are summed over."""
     equation = subscripts.replace(" ", "")
     terms = list(zip(equation.partition("->")[0].split(","), operands, strict=False))
-    rows = {term[:1] for term, X in terms if X.shape[:1] == ("N",)}
     for term, X in terms:
         need(
-            len(term) != X.rank + 1 or has_rows(X.shape) or term[:1] not in rows,
+            len(term) != X.rank + 1 or has_rows(X.shape),
             f"has the term '{term}' for data of shape {show(X.shape)}, which has no batch axis",
             code=Code.WRONG_RANK,
             key="subscripts",
