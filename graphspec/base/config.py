@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
 from graphspec.base.errors import Code, Problem, did_you_mean, shorten
-from graphspec.base.synonyms.names import fold, otherwise, synonym
+from graphspec.base.synonyms.keys import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -279,8 +279,9 @@ class Registry(Generic[T]):
             elif name not in self._classes and isinstance(found := vars(module).get(class_name(name)), type):
                 self._classes[name] = found  # the table is all that a class without a decorator needs
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
-            if (made := import_module(maker).make(name)) is None:
-                return None
+            module = import_module(maker)
+            if (made := module.make(name)) is None or name not in module.names():
+                return made  # type: ignore[no-any-return]
             self._classes[name] = made
         elif plugins and name and name not in self._classes and name not in self.refused:
             load_plugins()

@@ -95,7 +95,6 @@ class NodeDecl:
 
     @property
     def mark(self) -> Mark:
-        """The position of the first key."""
         return self.tree.first_key
 
 
@@ -144,7 +143,6 @@ class HeadDecl:
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
-        """All nodes that the loss compares."""
         return (self.layer, *self.others)
 
     @property
@@ -154,7 +152,6 @@ class HeadDecl:
 
     @property
     def refs(self) -> list[Ref]:
-        """All nodes and inputs that the head names."""
         return [ref for ref in (*self.layers, self.target, self.window) if ref is not None]
 
     @property

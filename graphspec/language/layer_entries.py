@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from graphspec.base.errors import Code, Problems, did_you_mean
-from graphspec.base.synonyms.names import fold, synonym
+from graphspec.base.synonyms.keys import fold, synonym
 from graphspec.language.names import MAX_NAME, EntryKind, check_name
 from graphspec.language.tree import Tree, describe, not_allowed, wrong_type
 from graphspec.vocabulary.activations import ACTIVATIONS

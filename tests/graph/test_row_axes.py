@@ -15,7 +15,7 @@ ALWAYS = {
 }
 """They mix rows, count them, or take none."""
 SIZES = {"Shape", "Size"}
-LOSSES = {"Scan", "SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
+LOSSES = {"SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
 """They join the graph later."""
 
 

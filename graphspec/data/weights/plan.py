@@ -290,7 +290,6 @@ class FilePlan:
     left_over: list[str] = field(default_factory=list)  # the arrays that no weight needs
 
     def free(self) -> list[str]:
-        """Return the arrays that no weight has taken."""
         used = {name for taken in self.taken for name, _ in taken.arrays}
         return [name for name in self.contents.arrays if name not in used]
 

@@ -163,7 +163,6 @@ class OptimizerState:
         return self.optimizer.bind(vectors, self.clock, self.rate)
 
     def swap(self) -> None:
-        """Exchange the weights and their moving averages."""
         self.collect()
         self.parameters.changes += 1
         weights, averages = self.parameters.vectors["trainable"], self.slots["average"]

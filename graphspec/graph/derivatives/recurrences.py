@@ -76,7 +76,6 @@ class _Cell:
         return g.transpose(g.reshape(M, (count, self.H, -1)), (0, 2, 1)) if self.masks else g.transpose(M, (1, 0))
 
     def activate(self, g: Builder, k: int, z: Value) -> Value:
-        """Emit activation k of an argument."""
         clip = self.op.clip
         return _activated(g, self.functions[k], z if clip is None else g.Clip(z, g.constant(-clip), g.constant(clip)))
 
@@ -155,7 +154,6 @@ def repeated(g: Builder, step: Step, states: Any, sequences: Any, same: Any, rev
 
 
 def _placeholder(b: Builder, name: str, type_: Type) -> Value:
-    """Return a new input of a step."""
     value = Value(b._unique(f"{b.owner}/{b._prefix}{name}"), type_, "input")
     b.graph.inputs[value.name] = value
     return value

@@ -12,8 +12,7 @@ from show.report.test_build import AUDIT, OVERFLOW
 from test_specs import SPECS, garments, newswires, sentences, trained, written_words
 
 from graphspec.graph.onnx_session import session
-from graphspec.show.page.build import page_of
-from graphspec.show.page.form import form_of
+from graphspec.show.page.build import form_of, page_of
 from tools.browser import Page
 
 __all__ = ["browser", "garments", "newswires", "sentences", "written_words"]  # fixtures
