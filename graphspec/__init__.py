@@ -29,17 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnostic", "Explanation", "GraphspecError", "History", "Model", "RunError", "Spec", "SpecError"]
 __all__ += ["UsageError", "__version__", "activations", "callbacks", "compile", "constraints", "import_file"]
-__all__ += [
-    "initializers",
-    "layers",
-    "load",
-    "losses",
-    "metrics",
-    "optimizers",
-    "regularizers",
-    "schedules",
-    "validate",
-]
+__all__ += ["initializers", "layers", "load", "losses", "metrics", "optimizers", "regularizers", "schedules"]
+__all__ += ["validate"]
 
 _VOCABULARY = {
     **dict.fromkeys(("activations", "callbacks", "layers", "losses", "metrics"), "vocabulary"),
