@@ -27,32 +27,10 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
     from graphspec.vocabulary import activations, callbacks, layers, losses, metrics
 
-__all__ = [
-    "Diagnostic",
-    "Explanation",
-    "GraphspecError",
-    "History",
-    "Model",
-    "RunError",
-    "Spec",
-    "SpecError",
-    "UsageError",
-    "__version__",
-    "activations",
-    "callbacks",
-    "compile",
-    "constraints",
-    "import_file",
-    "initializers",
-    "layers",
-    "load",
-    "losses",
-    "metrics",
-    "optimizers",
-    "regularizers",
-    "schedules",
-    "validate",
-]
+__all__ = ["Diagnostic", "Explanation", "GraphspecError", "History", "Model", "RunError", "Spec", "SpecError"]
+__all__ += ["UsageError", "__version__", "activations", "callbacks", "compile", "constraints", "import_file"]
+__all__ += ["initializers", "layers", "load", "losses", "metrics", "optimizers", "regularizers", "schedules"]
+__all__ += ["validate"]
 
 _VOCABULARY = {
     **dict.fromkeys(("activations", "callbacks", "layers", "losses", "metrics"), "vocabulary"),
@@ -62,11 +40,7 @@ _VOCABULARY = {
 """Public modules, which are imported when they are first used, and the folders that they lie in."""
 
 _MODULES = {
-    "Diagnostic": "graphspec.base.errors",
-    "GraphspecError": "graphspec.base.errors",
-    "RunError": "graphspec.base.errors",
-    "SpecError": "graphspec.base.errors",
-    "UsageError": "graphspec.base.errors",
+    **dict.fromkeys(("Diagnostic", "GraphspecError", "RunError", "SpecError", "UsageError"), "graphspec.base.errors"),
     "Explanation": "graphspec.api.explanation",
     "History": "graphspec.api.history",
     "Model": "graphspec.api.model",

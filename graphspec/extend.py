@@ -21,38 +21,8 @@ from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric, MetricState
 from graphspec.vocabulary.metrics.metric import Average
 
-__all__ = [
-    "ACTIVATIONS",
-    "CALLBACKS",
-    "CELLS",
-    "CONSTRAINTS",
-    "INITIALIZERS",
-    "LAYERS",
-    "LOSSES",
-    "METRICS",
-    "OPS",
-    "OPTIMIZERS",
-    "REGULARIZERS",
-    "SCHEDULES",
-    "Activation",
-    "Average",
-    "Builder",
-    "Callback",
-    "CallbackState",
-    "Constraint",
-    "Context",
-    "Initializer",
-    "Layer",
-    "Loss",
-    "Metric",
-    "MetricState",
-    "Op",
-    "Optimizer",
-    "Regularizer",
-    "Schedule",
-    "ShapeError",
-    "Type",
-    "Value",
-    "decomposes",
-    "op",
-]
+__all__ = ["ACTIVATIONS", "CALLBACKS", "CELLS", "CONSTRAINTS", "INITIALIZERS", "LAYERS", "LOSSES", "METRICS", "OPS"]
+__all__ += ["OPTIMIZERS", "REGULARIZERS", "SCHEDULES"]
+__all__ += ["Activation", "Average", "Builder", "Callback", "CallbackState", "Constraint", "Context", "Initializer"]
+__all__ += ["Layer", "Loss", "Metric", "MetricState", "Op", "Optimizer", "Regularizer", "Schedule", "ShapeError"]
+__all__ += ["Type", "Value", "decomposes", "op"]

@@ -24,7 +24,7 @@ from graphspec.base.config import Config, Registry
 from graphspec.engine.training import choose_workers as choose
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.language.explain import REGISTRIES
-from graphspec.language.schema import schema
+from graphspec.language.schema import accepted, schema
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
 PLUGIN, USE, TILTED = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
@@ -154,6 +154,7 @@ def test_names_of_graphspec_load_no_plugin(tilted: Path) -> None:
         assert gs.validate(ROOT / "specs" / f"{name}.yaml") == []
     assert config._plugins is None
     assert "tilted" not in sys.modules
+    assert "Gate" in {cls.__name__ for cls in accepted(extend.LAYERS)}  # which schemas and editors ask
 
 
 @pytest.mark.parametrize(
@@ -175,6 +176,7 @@ def test_a_broken_plugin_is_a_diagnostic(tilted: Path, old: str, new: str, told:
     assert code in {str(d.code) for d in found}
     assert any(message in f"{d.message} {d.hint}" for d in found)
     assert "(tilted.py, line " in str(found) or "None" in told
+    assert ("cannot be loaded" in told) == ("plugins: the plugin 'tilted' cannot" in graphspec("doctor").stdout)
 
 
 def test_a_plugin_that_fails_while_it_runs_is_named(tilted: Path) -> None:

@@ -243,8 +243,7 @@ class Registry(Generic[T]):
         def register(cls: type[T]) -> type[T]:
             if is_from_plugin(cls):
                 _packages.add(cls.__module__.partition(".")[0])
-                if not hasattr(cls, "label"):  # which losses and metrics need
-                    cls.label = (names or (cls.__name__,))[0]  # type: ignore[attr-defined]
+                cls.label = getattr(cls, "label", next(iter(names), cls.__name__))  # type: ignore[attr-defined]
             for name in names or (cls.__name__,):
                 declared = self._modules.get(name)
                 if declared is not None and is_from_plugin(cls):

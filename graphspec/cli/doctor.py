@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
 from graphspec.base.arrays.cores import cpu_quota, threads_set, usable_cores
+from graphspec.base.config import load_plugins
 from graphspec.base.libraries import DISTRIBUTION, missing_library, other_distribution
 from graphspec.base.text import paragraph, printable, terminal_width
 from graphspec.base.version import __version__
@@ -55,6 +56,8 @@ def findings() -> Iterator[Finding]:
     if (other := other_distribution()) is not None:
         yield Finding("problem", "distribution", other)
     yield from _libraries()
+    for text in load_plugins():
+        yield Finding("problem", "plugins", text, "correct or uninstall it")
     yield from _machine()
     for topic, folder in (("this folder", Path.cwd()), ("temporary files", Path(tempfile.gettempdir()))):
         yield _writes(topic, folder)

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry
+from graphspec.base.config import MAX_SIZE, Config, Neutral, Only, Registry, load_plugins
 from graphspec.language.columns import COLUMNS, MAX_CROSSED, Cross, Number, RecordKeys
 from graphspec.language.explain import REGISTRIES, fields_of
 from graphspec.language.parse import VERSION, DataKeys, TrainKeys, ValidationKeys
@@ -277,7 +277,8 @@ def describe_class(cls: type[Config]) -> str:
 
 
 def accepted(registry: Registry[Any]) -> list[type[Config]]:
-    """Return the classes of a registry without those that the compiler refuses."""
+    """Return the classes of a registry, with those of plugins, without those that the compiler refuses."""
+    load_plugins()
     return [cls for cls in registry if not issubclass(cls, Refused)]
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from short_models import spec_lines, statements
 
 import graphspec as gs
 
@@ -207,6 +206,3 @@ def test_loss_and_gradients_are_those_of_float64(name: str, tmp_path: Path) -> N
         largest = max(largest, np.abs(expected).max())
         np.testing.assert_allclose(found / largest, expected / largest, atol=1e-5, rtol=0, err_msg=key)
     assert "equal to the runtime" in str(model.export(tmp_path / "m.onnx"))
-
-
-LENGTHS = {name: (spec_lines(formulas), statements(reference)) for name, (reference, formulas, *_) in MODELS.items()}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from short_models import Arrays, assert_equal_to_float64, compiled, spec_lines, statements
+from short_models import Arrays, assert_equal_to_float64, compiled
 
 ROWS = 5
 Of = tuple[int, ...] | tuple[tuple[int, ...], int]  # a shape of numbers, or of ids with their count
@@ -705,6 +705,88 @@ def deep_sets(w: Arrays, x: Arrays) -> Any:
     return ((out - x["y"]) ** 2).mean()
 
 
+RANK_NET = """
+inputs: {better: {shape: [4]}, worse: {shape: [4]}}
+layers:
+  - {name: h, type: Dense, units: 5, activation: tanh, inputs: better}
+  - {name: s, type: Dense, units: 1}
+  - {name: h_worse, share: h, inputs: worse}
+  - {name: s_worse, share: s, inputs: h_worse}
+  - {name: cost, type: Formula, value: "softplus(s_worse - s)"}
+outputs: {s: {}, cost: {loss: value}}
+"""
+
+
+def rank_net(w: Arrays, x: Arrays) -> Any:
+    s = dense(w, "s", np.tanh(dense(w, "h", x["better"])))
+    s_worse = dense(w, "s", np.tanh(dense(w, "h", x["worse"])))
+    return softplus(s_worse - s).mean()
+
+
+COX = """
+inputs: {x: {shape: [4]}, time: {shape: [1]}, event: {shape: [1]}}
+layers:
+  - {name: h, type: Dense, units: 5, activation: tanh, inputs: x}
+  - {name: r, type: Dense, units: 1, use_bias: false}
+  - {name: at_risk, type: Formula, value: "sum(exp(transpose(r)) * (transpose(time) >= time), axis=-1, keepdims=true)"}
+  - {name: cost, type: Formula, value: "sum(event * (log(at_risk) - r)) / maximum(sum(event), 1)"}
+outputs: {r: {}, cost: {loss: value}}
+"""
+
+
+def cox(w: Arrays, x: Arrays) -> Any:
+    r = dense(w, "r", np.tanh(dense(w, "h", x["x"])))
+    at_risk = (np.exp(r.T) * (x["time"] <= x["time"].T)).sum(-1, keepdims=True)
+    return (x["event"] * (np.log(at_risk) - r)).sum() / max(x["event"].sum(), 1)
+
+
+SUP_CON = """
+inputs: {x: {shape: [4]}, kind: {shape: [1]}}
+layers:
+  - {name: h, type: Dense, units: 5, activation: tanh, inputs: x}
+  - {name: code, type: Dense, units: 3}
+  - {name: z, type: UnitNormalization}
+  - {name: l, type: Formula, value: "z @ transpose(z) / 0.5"}
+  - {name: same, type: Formula, value: "where(kind == transpose(kind), 1.0, 0.0)"}
+  - {name: all, type: Formula, value: "log(sum(exp(l), axis=-1) - exp(sum(z * z, axis=-1) / 0.5))"}
+  - {name: fit, type: Formula, value: "(sum(same * l, axis=-1) - 2) / maximum(sum(same, axis=-1) - 1, 1)"}
+  - {name: cost, type: Formula, value: "(all - fit) * (sum(same, axis=-1) > 1)"}
+outputs: {z: {}, cost: {loss: value}}
+"""
+
+
+def sup_con(w: Arrays, x: Arrays) -> Any:
+    code = dense(w, "code", np.tanh(dense(w, "h", x["x"])))
+    z = code / np.sqrt((code**2).sum(-1, keepdims=True))
+    logits = z @ z.T / 0.5
+    other = 1 - np.eye(len(z))
+    same = (x["kind"] == x["kind"].T) * other
+    every = np.log((np.exp(logits) * other).sum(-1))
+    fit = (same * logits).sum(-1) / np.maximum(same.sum(-1), 1)
+    return ((every - fit) * (same.sum(-1) > 0)).mean()
+
+
+POINTER = """
+inputs: {points: {shape: [5, 2]}, state: {shape: [4]}, goal: {shape: [5]}}
+layers:
+  - {name: keys, type: Dense, units: 6, inputs: points}
+  - {name: query, type: Dense, units: 6, use_bias: false, inputs: state}
+  - {name: energy, type: Formula, value: "tanh(keys + expand_dims(query, axis=1))"}
+  - {name: v, type: Dense, units: 1, use_bias: false}
+  - {name: score, type: Formula, value: "v[..., 0]"}
+  - {name: cost, type: Formula, value: "logsumexp(score, axis=-1) - sum(score * goal, axis=-1)"}
+outputs: {score: {}, cost: {loss: value}}
+"""
+
+
+def pointer(w: Arrays, x: Arrays) -> Any:
+    keys = dense(w, "keys", x["points"])
+    query = dense(w, "query", x["state"])
+    score = dense(w, "v", np.tanh(keys + query[:, None]))[..., 0]
+    every = np.log(np.exp(score).sum(-1))
+    return (every - (score * x["goal"]).sum(-1)).mean()
+
+
 MODELS: dict[str, tuple[str, Callable[[Arrays, Arrays], Any], dict[str, Of]]] = {
     "SIREN": (SIREN, siren, {"x": (2,), "y": (1,)}),
     "U-Net++": (UNET_PLUS_PLUS, unet_plus_plus, {"image": (8, 8, 1), "mask": ((8, 8, 1), 2)}),
@@ -729,6 +811,10 @@ MODELS: dict[str, tuple[str, Callable[[Arrays, Arrays], Any], dict[str, Of]]] = 
     "gMLP": (GATED_MLP, gated_mlp, {"x": (4, 3), "y": (4, 3)}),
     "dueling DQN": (DUELING, dueling, {"state": (4,), "action": ((3,), 2), "goal": (1,)}),
     "BPR": (BPR, bpr, {"user": ((1,), 9), "liked": ((1,), 9), "other": ((1,), 9)}),
+    "RankNet": (RANK_NET, rank_net, {"better": (4,), "worse": (4,)}),
+    "Cox": (COX, cox, {"x": (4,), "time": (1,), "event": ((1,), 2)}),
+    "supervised contrast": (SUP_CON, sup_con, {"x": (4,), "kind": ((1,), 2)}),
+    "pointer network": (POINTER, pointer, {"points": (5, 2), "state": (4,), "goal": ((5,), 2)}),
     "deep sets": (DEEP_SETS, deep_sets, {"items": (5, 3), "there": ((5, 1), 2), "y": (1,)}),
 }
 
@@ -748,6 +834,3 @@ def inputs_of(spec: str, shapes: dict[str, Of]) -> Arrays:
 def test_loss_and_gradients_are_those_of_float64(name: str, tmp_path: Path) -> None:
     spec, reference, shapes = MODELS[name]
     assert_equal_to_float64(compiled(spec, tmp_path, ROWS), reference, inputs_of(spec, shapes), tmp_path)
-
-
-LENGTHS = {name: (spec_lines(spec), statements(reference)) for name, (spec, reference, _) in MODELS.items()}

@@ -213,10 +213,7 @@ class _Outline:
         written = None if entry is None else entry.get("params")
         given = {k: _resolved(v, around.params) for k, v in _mapping(written).items()}
         block = None if name is None else str(name.value)
-        repeat = None if entry is None else entry.get("repeat")
-        lists = _mapping(repeat) if repeat is not None and isinstance(repeat.value, dict) else {}
-        first = around.params | {"index": 0} | {k: v[0] for k, v in lists.items() if isinstance(v, list)}
-        inside = {k: _resolved(v, first) for k, v in given.items()} if repeat is not None else given
+        inside = {k: _resolved(v, around.params | {"index": 0}) for k, v in given.items()}  # of the first copy
         return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | inside, given)
 
     def _declared(self, block: str | None, key: str) -> Tree | None:
@@ -243,13 +240,12 @@ class _Outline:
         node = members[0]
         family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
         words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
-        if isinstance(node.layer, Formula):
-            words = f"Formula · {shorten(' '.join(node.layer.value.split()), 48)}"
+        if formula := node.layer.value if isinstance(node.layer, Formula) else "":
+            words = f"Formula · {shorten(' '.join(formula.split()), 48)}"
         if node.share is not None:
             words = f"{node.type} with {_shared(node)}"
         lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))
-        tip = node.layer.value if isinstance(node.layer, Formula) else ""
-        return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members], tip)
+        return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members], formula)
 
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""

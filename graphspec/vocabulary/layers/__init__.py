@@ -38,7 +38,7 @@ CELLS.refused |= _refused("refused_cells")
 
 
 __all__ = ["CELLS", "LAYERS", "Layer"]
-__all__ += LAYERS.public() + CELLS.public()
+__all__ += dict.fromkeys(LAYERS.public() + CELLS.public())  # cells are layers, too
 __dir__ = partial(sorted, __all__)
 
 
