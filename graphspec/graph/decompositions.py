@@ -197,6 +197,38 @@ def _is_finite(mask: Value) -> bool:
     return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)
 
 
+@decomposes("Viterbi")
+def viterbi(g: Builder, op: Any, X: Value, A: Value, ends: Value, mask: Value | None = None) -> Value:
+    """Emit a Scan of the best scores and where they came from, and a Scan back along the best sequence."""
+    from graphspec.graph.derivatives.recurrences import repeated
+
+    zero, one, tags = g.constant([0]), g.constant([1]), g.constant(np.arange(X.fixed(2)))
+    first, last = g.Split(ends, g.constant([1, 1]), axis=0)
+    steps = g.transpose(X, (1, 0, 2))
+    sequences = [g.Slice(steps, one, g.constant([2**62]), zero)]
+    start = g.Squeeze(g.Slice(steps, zero, one, zero), zero) + first
+    if mask is not None:
+        sequences.append(g.Slice(g.transpose(mask, (1, 0)), one, g.constant([2**62]), zero))
+
+    def step(b: Builder, states: Any, now: Any, v: Any) -> list[Value]:
+        ways = b.Unsqueeze(states[0], b.constant([2])) + v["A"]
+        best, came = b.ReduceMax(ways, axes=(1,), keepdims=0) + now[0], b.ArgMax(ways, axis=1, keepdims=0)
+        if mask is None:
+            return [best, came]
+        seen = b.Unsqueeze(now[1], b.constant([1]))
+        return [b.Where(seen, best, states[0]), b.Where(seen, came, v["tags"])]
+
+    (score,), (_, came) = repeated(g, step, [start], sequences, {"A": A, "tags": tags}, 0)
+    tag = g.ArgMax(score + last, axis=1, keepdims=1)
+
+    def back(b: Builder, states: Any, now: Any, v: Any) -> list[Value]:
+        return [b.GatherElements(now[0], states[0], axis=1)]
+
+    _, (before,) = repeated(g, back, [tag], [came], {}, 1)
+    path = g.transpose(g.Squeeze(g.Concat(before, g.Unsqueeze(tag, zero), axis=0), g.constant([2])), (1, 0))
+    return g.Cast(g.Equal(g.Unsqueeze(path, g.constant([2])), tags), to="float32")  # type: ignore[no-any-return]
+
+
 # MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering.
 @decomposes("MultiHot")
 def multi_hot(g: Builder, op: Any, ids: Value, weights: Value | None = None) -> Any:

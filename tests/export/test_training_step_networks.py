@@ -17,8 +17,6 @@ LOSSES = {
     "conformer": "CTCLoss",
     "deep_speech": "CTCLoss",
     "captcha": "CTCLoss",
-    "clip": "InfoNCE",
-    "simclr": "InfoNCE",
 }
 """Networks with a loss that is not written."""
 TRIED = sorted({*MODELS[::4], *(path for path in MODELS if path.stem in LOSSES)})

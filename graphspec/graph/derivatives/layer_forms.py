@@ -101,6 +101,8 @@ FORMS |= {  # functions of the builder, the operator and its inputs
     "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
     "GlobalAveragePool": lambda g, op, X: g.ReduceMean(X, axes=tuple(range(2, X.rank)), keepdims=1),
     "StraightThrough": lambda g, op, X, S: S + g.StopGradient(X - S),
+    "AllRows": lambda g, op, X: X,
+    "RowNumbers": lambda g, op, X: positions(g, g.size(X, 0)),
     "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
 }
 

@@ -15,6 +15,7 @@ OPS.found_in(
         "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile Scan",
         "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
+        "crf": "Viterbi CRFLoss",
         "dropout": """
             Dropout SharedDropout AlphaDropout GaussianDropout GaussianNoise UniformNoise GumbelNoise Sample
             StraightThrough
@@ -48,6 +49,6 @@ OPS.found_in(
             Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast Concat Split Slice
             Pad Tile
         """,
-        "whole_batch": "BatchSum CircleLoss InfoNCE",
+        "whole_batch": "BatchSum AllRows RowNumbers",
     },
 )

@@ -50,7 +50,7 @@ LAYERS.found_in(
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D Whitening",
         "recurrent": "SimpleRNN GRU LSTM RNN",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
-        "core": "Dense Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",
+        "core": "Dense ArcFace CRF Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
         "convolution/depthwise": """
             DepthwiseConv1D DepthwiseConv2D SeparableConv1D SeparableConvolution1D

@@ -15,12 +15,14 @@ LOSSES.found_in(
             categorical_crossentropy CategoricalCrossentropy
             categorical_focal_crossentropy CategoricalFocalCrossentropy
             sparse_categorical_crossentropy SparseCategoricalCrossentropy
-            categorical_generalized_cross_entropy CategoricalGeneralizedCrossEntropy
+            arcface ArcFace categorical_generalized_cross_entropy CategoricalGeneralizedCrossEntropy
             kl_divergence KLDivergence KLD kld
         """,
         "classes": """
-            ctc CTC hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge dice Dice tversky Tversky
+            ctc CTC crf CRF hinge Hinge squared_hinge SquaredHinge categorical_hinge CategoricalHinge dice Dice
+            tversky Tversky
         """,
+        "pairs/labels": "triplet_semi_hard TripletSemiHard supcon SupCon",
         "pairs": "contrastive Contrastive cosine Cosine triplet Triplet info_nce InfoNCE nt_xent clip CLIP",
         "regression": """
             quantile Quantile pinball Pinball
@@ -28,7 +30,7 @@ LOSSES.found_in(
             huber Huber huber_loss log_cosh LogCosh logcosh
             mean_absolute_percentage_error MeanAbsolutePercentageError mape MAPE
             mean_squared_logarithmic_error MeanSquaredLogarithmicError msle MSLE poisson Poisson
-            cosine_similarity CosineSimilarity
+            cosine_similarity CosineSimilarity negative_binomial NegativeBinomial cox Cox
         """,
         "value": "value Value",
     },

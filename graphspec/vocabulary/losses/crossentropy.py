@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -252,6 +253,51 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         else:
             values = -base.of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
         return values.with_mask(counts)
+
+
+@base.LOSSES.add("arcface", "ArcFace")
+class ArcFace(base.Loss, label="arcface", targets="ids", fits="classes"):
+    """The cross-entropy of the logits of an ArcFace layer, with ``margin`` added to the angle of the target's class.
+
+    Beyond the angle π less the margin, where the cosine would rise again, it is less by ``margin · sin(margin)``.
+
+    Shapes: head (N, classes), targets (N,), class ids from 0 → (N,).
+
+    Source: Deng et al., *ArcFace: Additive Angular Margin Loss for Deep Face Recognition*, CVPR 2019.
+    """
+
+    margin: NonNegative = setting(0.5, "What is added to the angle, in radians.")
+
+    def target(self, y_pred: Value) -> Type:
+        return Type("int64", y_pred.shape[:1])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if _cosines(y_pred) is not None:
+            return []
+        text = "needs the cosines of an ArcFace layer, but the head is on another layer"
+        return base.refuse(text, "use `{type: ArcFace, units: …}` in place of the last Dense")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        found = _cosines(y_pred)
+        assert found is not None
+        (cosine, scale), m = found, self.margin
+        sine = g.Sqrt(g.Relu(1.0 - cosine * cosine) + 1e-12)
+        turned = cosine * math.cos(m) - sine * math.sin(m)
+        turned = g.Where(cosine > -math.cos(m), turned, cosine - m * math.sin(m))
+        own = g.Equal(g.Unsqueeze(y_true, g.constant([1])), g.constant(np.arange(cosine.features)))
+        return g.SparseSoftmaxCrossEntropy(g.Where(own, turned, cosine) * scale, y_true)
+
+
+def _cosines(y_pred: Value) -> tuple[Value, Value] | None:
+    """Return the cosines that an ArcFace layer has computed, and their scale; None for another head."""
+    logits = base.source(y_pred) if base.axis_of(y_pred, "Softmax") == 1 else y_pred
+    product = logits.node.inputs[0] if logits.node is not None and logits.node.op == "Mul" else None
+    units = [] if product is None or product.node is None or product.node.op != "MatMul" else product.node.inputs
+    if product is None or [v and v.node and v.node.op for v in units] != ["Div", "Div"]:
+        return None
+    assert logits.node is not None
+    scale = logits.node.inputs[1]
+    return None if scale is None else (product, scale)
 
 
 @base.LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")

@@ -16,12 +16,13 @@ from graphspec.graph.ir.ranges import Range
 from graphspec.graph.ops import OPS, Op
 from graphspec.vocabulary import Array, Builder, Value
 
-Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
+Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "times", "none"]
 """The form of the targets.
 
 ``like``: values of the head's shape. ``one_hot``: one-hot rows. ``ids``: class ids, one unit of the head per class.
 ``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids. ``one``: one value for all
-units of the last axis. ``none``: there are no targets.
+units of the last axis. ``times``: a time, and 1 if the event was then, 0 if not until then.
+``none``: there are no targets.
 """
 
 EPSILON = 1e-7  # Keras's backend epsilon: probabilities are clipped to EPSILON … 1 - EPSILON

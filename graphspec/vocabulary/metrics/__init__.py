@@ -52,6 +52,7 @@ METRICS.found_in(
             EditDistance edit_distance CharacterErrorRate character_error_rate cer WordErrorRate word_error_rate wer
         """,
         "sequences/spans": "SpanF1 span_f1",
+        "survival": "Concordance concordance c_index",
     },
 )
 
