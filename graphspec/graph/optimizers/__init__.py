@@ -9,7 +9,10 @@ from graphspec.graph.optimizers.vectors import Vectors
 OPTIMIZERS.found_in(
     __name__,
     {
-        "elementwise": "Adam adam AdamW adamw Adamax adamax Nadam nadam ScheduleFreeAdamW schedulefreeadamw",
+        "elementwise": """
+            Adam adam AdamW adamw Adamax adamax Nadam nadam RAdam radam Lookahead lookahead
+            ScheduleFreeAdamW schedulefreeadamw
+        """,
         "by_weight": "Lamb lamb Adafactor adafactor Muon muon",
     },
 )
