@@ -226,7 +226,7 @@ def viterbi(g: Builder, op: Any, X: Value, A: Value, ends: Value, mask: Value | 
 
     _, (before,) = repeated(g, back, [tag], [came], {}, 1)
     path = g.transpose(g.Squeeze(g.Concat(before, g.Unsqueeze(tag, zero), axis=0), g.constant([2])), (1, 0))
-    return g.Cast(g.Equal(g.Unsqueeze(path, g.constant([2])), tags), to="float32")  # type: ignore[no-any-return]
+    return g.Cast(g.Equal(g.Unsqueeze(path, g.constant([2])), tags), to="float32")
 
 
 # MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering.

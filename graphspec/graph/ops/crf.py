@@ -5,6 +5,8 @@ J. Lafferty, A. McCallum, F. Pereira, "Conditional Random Fields", ICML 2001.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
@@ -119,7 +121,8 @@ class CRFLoss(Op):
                 array[~valid[:, 0]] = 0  # a row without steps
 
         def backward(dY: Array) -> Calls:
-            parts = [(of_tags, (), ctx.grad(0)), (of_pairs, 0, ctx.grad(1)), (of_ends, 0, ctx.grad(2))]
+            parts: list[tuple[Array, Any, Array | None]] = [(of_tags, (), ctx.grad(0))]
+            parts += [(of_pairs, 0, ctx.grad(1)), (of_ends, 0, ctx.grad(2))]
 
             def scale() -> None:
                 for part, axis, gradient in parts:

@@ -121,12 +121,13 @@ class Categorical(Probabilistic, activation="softmax", fits="classes"):
     """Base of the cross-entropies over exclusive classes along ``axis``."""
 
     axis: base.Axis = -1
+    fixed: ClassVar[bool] = True  # whether it needs a fixed number of classes
 
     def class_axis(self, y_pred: Value) -> int | None:
         return self.axis % y_pred.rank
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or base.check_classes(self.axis, y_pred)
+        return super().check_shape(y_pred) or base.check_classes(self.axis, y_pred, fixed=self.fixed)
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation == "sigmoid":
@@ -231,8 +232,15 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     in the targets.
     """
 
+    fixed = False  # steps may be classes: a pointer to one of them
     ignore_class: int | None = setting(None, "The class of targets that do not count; null for none.")
     label_smoothing: base.Smoothing = 0.0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        problems = super().check_shape(y_pred)
+        if problems or not self.label_smoothing or isinstance(y_pred.shape[self.axis], int):
+            return problems
+        return base.refuse("has `label_smoothing`, which needs a fixed number of classes", "leave it out")
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank

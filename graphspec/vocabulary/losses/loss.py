@@ -271,8 +271,8 @@ def check_axis(axis: int, y_pred: Value) -> list[Problem]:
     return []
 
 
-def check_classes(axis: int, y_pred: Value) -> list[Problem]:
-    """Return GS402 unless ``axis`` has a fixed number of classes, at least two.
+def check_classes(axis: int, y_pred: Value, *, fixed: bool = True) -> list[Problem]:
+    """Return GS402 unless ``axis`` has a fixed number of classes, at least two; or one that varies, unless ``fixed``.
 
     A softmax over one unit has a warning of its own, see :meth:`Loss.check_activation`.
     """
@@ -281,7 +281,7 @@ def check_classes(axis: int, y_pred: Value) -> list[Problem]:
     if found := check_axis(axis, y_pred):
         return found
     classes = y_pred.shape[axis]
-    if not isinstance(classes, int):
+    if not isinstance(classes, int) and fixed:
         text = f"needs a fixed number of classes, but axis {axis} of {show(y_pred.shape)} varies"
         return refuse(text, "put the classes on an axis of fixed size")
     if classes == 1 and axis_of(y_pred, "Softmax") != axis % y_pred.rank:
