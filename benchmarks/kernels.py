@@ -185,7 +185,7 @@ def main() -> None:
     add_page(parser)
     options = parser.parse_args()
     if compiled.LIBRARY is None:
-        parser.error("graphspec-kernels is not there, or GRAPHSPEC_KERNELS forbids it: `pip install ./kernels`")
+        parser.error("graphspec-onnx-kernels is not there, or GRAPHSPEC_KERNELS forbids it: `pip install ./kernels`")
     windows = {**depthwise_taps(28, 96), **sums_of_rows(32, 32)}
     kernels, version, lines = compiled.load("compiled"), compiled.version(), []
     compiled.LIBRARY = kernels
@@ -203,7 +203,7 @@ def main() -> None:
         for name in options.workloads:
             numpy, own = race([step(name, None), step(name, kernels)], 8 * LASTING)
             lines.append([f"step of {name}", f"{numpy * 1e3:.3f} ms", f"{own * 1e3:.3f} ms", f"{own / numpy:.2f}"])
-    head = ["", "NumPy", f"graphspec-kernels {version}", "ratio"]
+    head = ["", "NumPy", f"graphspec-onnx-kernels {version}", "ratio"]
     publish("kernels", f"{where()}\n\n{table(head, lines)}", options.markdown)
 
 

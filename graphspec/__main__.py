@@ -55,7 +55,7 @@ def main() -> None:
 
 
 ALONE = (
-    *("data", "diff", "evaluate", "explain", "export", "init", "inspect"),
+    *("data", "diff", "doctor", "evaluate", "explain", "export", "init", "inspect"),
     *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
 )  # the commands in files of their names
 

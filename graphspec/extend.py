@@ -19,6 +19,7 @@ from graphspec.vocabulary.callbacks import CALLBACKS, Callback, CallbackState
 from graphspec.vocabulary.layers import CELLS, LAYERS, Layer
 from graphspec.vocabulary.losses import LOSSES, Loss
 from graphspec.vocabulary.metrics import METRICS, Metric, MetricState
+from graphspec.vocabulary.metrics.metric import Average
 
 __all__ = [
     "ACTIVATIONS",
@@ -34,6 +35,7 @@ __all__ = [
     "REGULARIZERS",
     "SCHEDULES",
     "Activation",
+    "Average",
     "Builder",
     "Callback",
     "CallbackState",

@@ -10,4 +10,4 @@ call = graphspec_kernels.bind("sgd", p, g, None, None, None, rate, None, None)
 assert call is not None
 call()
 assert np.array_equal(p, expected), "the kernel differs from NumPy"
-print(f"graphspec-kernels {graphspec_kernels.__version__}: {', '.join(graphspec_kernels.operands())}")
+print(f"graphspec-onnx-kernels {graphspec_kernels.__version__}: {', '.join(graphspec_kernels.operands())}")

@@ -91,7 +91,7 @@ def names_in(wheel: Path) -> list[str]:
 def text_in(wheel: Path, name: str) -> str:
     """A file of the wheel's metadata."""
     with zipfile.ZipFile(wheel) as archive:
-        return archive.read(f"graphspec-{__version__}.dist-info/{name}").decode()
+        return archive.read(f"graphspec_onnx-{__version__}.dist-info/{name}").decode()
 
 
 def package() -> set[str]:
@@ -102,7 +102,7 @@ def package() -> set[str]:
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = names_in(wheel)
-    metadata = {name for name in names if name.startswith(f"graphspec-{__version__}.dist-info/")}
+    metadata = {name for name in names if name.startswith(f"graphspec_onnx-{__version__}.dist-info/")}
     assert len(names) == len(set(names))
     assert {*names} - metadata == package() | {"graphspec/graphspec.schema.json"}
     assert {name.partition("/")[2] for name in metadata} == {
@@ -119,10 +119,10 @@ def test_what_is_no_python_is_there(wheel: Path) -> None:
 
 
 def test_metadata(wheel: Path) -> None:
-    assert wheel.name == f"graphspec-{__version__}-py3-none-any.whl"
+    assert wheel.name == f"graphspec_onnx-{__version__}-py3-none-any.whl"
     found: Message = Parser().parsestr(text_in(wheel, "METADATA"))
     project = PROJECT["project"]
-    assert (found["Name"], found["Version"]) == ("graphspec", __version__)
+    assert (found["Name"], found["Version"]) == ("graphspec-onnx", __version__)
     assert found["Requires-Python"] == project["requires-python"]
     assert (found["License-Expression"], found["License-File"]) == ("MIT", "LICENSE")
     assert text_in(wheel, "licenses/LICENSE").split() == (ROOT / "LICENSE").read_text(encoding="utf-8").split()
@@ -167,7 +167,7 @@ def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_source_archive_makes_the_same_wheel(wheel: Path, sdist: Path, tmp_path: Path) -> None:
-    folder = f"graphspec-{__version__}"
+    folder = f"graphspec_onnx-{__version__}"
     assert sdist.name == f"{folder}.tar.gz"
     with tarfile.open(sdist) as archive:
         names = [member.name for member in archive.getmembers() if member.isfile()]

@@ -6,17 +6,20 @@ import importlib
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import graphspec
 from paths import ROOT
 from watching import Recorder
 
 import graphspec as gs
 from graphspec import extend
+from graphspec.base import config
 from graphspec.base.config import Config, Registry
 from graphspec.engine.training import choose_workers as choose
 from graphspec.engine.training.prepare import FitData, prepare_fit
@@ -24,7 +27,8 @@ from graphspec.language.explain import REGISTRIES
 from graphspec.language.schema import schema
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-PLUGIN, USE = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+PLUGIN, USE, TILTED = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+PACKAGE = ROOT / "examples" / "plugin"
 
 
 @pytest.fixture
@@ -34,6 +38,25 @@ def registries() -> Iterator[None]:
     for registry in REGISTRIES.values():
         for name in [n for n, cls in registry._classes.items() if not cls.__module__.startswith("graphspec.")]:
             del registry._classes[name]
+    config._plugins = None
+
+
+@pytest.fixture
+def tilted(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The package of `examples/plugin` as pip installs it, and its module, to be changed before it is loaded."""
+    project = tomllib.loads((PACKAGE / "pyproject.toml").read_text("utf-8"))["project"]
+    about = tmp_path / f"graphspec_tilted-{project['version']}.dist-info"
+    about.mkdir()
+    lines = [f"{name} = {module}" for name, module in project["entry-points"]["graphspec.extend"].items()]
+    (about / "entry_points.txt").write_text("\n".join(["[graphspec.extend]", *lines]), "utf-8")
+    (about / "METADATA").write_text(f"Name: {project['name']}\nVersion: {project['version']}\n", "utf-8")
+    for name in ("tilted.py", "tilted.yaml"):
+        (tmp_path / name).write_text((PACKAGE / name).read_text("utf-8"), "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(config, "_plugins", None)
+    monkeypatch.setattr(config, "_packages", set())
+    yield tmp_path / "tilted.py"
+    sys.modules.pop("tilted", None)
 
 
 @pytest.fixture
@@ -105,6 +128,62 @@ def test_classes_of_the_script_itself_train_in_one_process(gates: Any, monkeypat
     assert watcher.said == [
         "one worker instead of 2: the script defines classes that the spec may use: move them to a module, and import it"
     ]
+
+
+def test_the_page_shows_the_package() -> None:
+    shown = TILTED.partition("\n")[2]
+    assert shown == (PACKAGE / "tilted.py").read_text("utf-8")
+    assert f"```yaml\n# tilted.yaml\n{(PACKAGE / 'tilted.yaml').read_text('utf-8')}```" in PAGE
+
+
+def test_names_of_an_installed_package_need_no_import(tilted: Path) -> None:
+    spec = tilted.with_suffix(".yaml")
+    assert graphspec("validate", spec).exit_code == 0
+    made, (x, y) = gs.compile(spec), rows()
+    history = made.fit(x, y, verbose=0).history
+    error = made.predict(x).astype(np.float64) - y
+    found = made.evaluate(x, y)
+    assert found["loss"] == pytest.approx((error**2 * np.where(error < 0, 5, 1)).mean(), rel=1e-5)
+    assert found["within"] == pytest.approx((np.abs(error) <= 0.5).mean())
+    assert history["loss"][-1] < history["loss"][0]
+    assert "equal to the runtime" in str(made.export(tilted.with_suffix(".onnx")))
+
+
+def test_names_of_graphspec_load_no_plugin(tilted: Path) -> None:
+    assert gs.validate(ROOT / "specs" / "housing.yaml") == []
+    assert config._plugins is None
+    assert "tilted" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("import numpy", "import nonumpy", "GS111 cannot be loaded: ModuleNotFoundError: No module named 'nonumpy'"),
+        ("factor: float", "factor: flaot", "GS111 cannot be loaded: NameError: name 'flaot' is not defined"),
+        ("LAYERS.add()", 'LAYERS.add("Dense")', "GS111 cannot be loaded: ValueError: 'Dense' is already a layer"),
+        ("import numpy as np", "raise SystemExit", "GS111 cannot be loaded: SystemExit"),
+        ("return X * g.Sig", "return 1 / 0 * g.Sig", "GS105 Gate 'gate_1' fails in its plugin: ZeroDivisionError"),
+        ("return X * g.Sigmoid(X * self.factor)", "return None", "GS105 Gate 'gate_1' returns None, which is no Value"),
+        ("high * high", "high @ high", "GS402 tilted of head 'y' fails in its plugin: ShapeError: has inner sizes"),
+    ],
+)
+def test_a_broken_plugin_is_a_diagnostic(tilted: Path, old: str, new: str, told: str) -> None:
+    tilted.write_text(tilted.read_text("utf-8").replace(old, new), "utf-8")
+    found = gs.validate(tilted.with_suffix(".yaml"))
+    code, _, message = told.partition(" ")
+    assert code in {str(d.code) for d in found}
+    assert any(message in f"{d.message} {d.hint}" for d in found)
+    assert "(tilted.py, line " in str(found) or "None" in told
+
+
+def test_a_plugin_that_fails_while_it_runs_is_named(tilted: Path) -> None:
+    tilted.write_text(tilted.read_text("utf-8").replace("np.abs", "np.abz"), "utf-8")
+    spec = tilted.with_suffix(".yaml")
+    x, y = rows()
+    np.savez(spec.with_suffix(".npz"), x=x, y=y)
+    result = graphspec("train", spec, "--set", "data.train.file=tilted.npz", "--out", tilted.parent / "run")
+    assert result.exit_code == 2
+    assert "error: a plugin fails: AttributeError: module 'numpy' has no attribute 'abz' (tilted.py" in result.stderr
 
 
 def test_a_name_of_graphspec_cannot_be_taken(registries: None) -> None:

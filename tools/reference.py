@@ -89,7 +89,7 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "GatherNodes", "inputs": ["x", "x"]}, {"shape": [3], "dtype": "int64"}),
     *(
         ({"type": name, "num_segments": 4, "column": 0, "inputs": ["x", "x"]}, {"shape": [3, 2], "dtype": "int64"})
-        for name in ("SegmentSum", "SegmentMean", "SegmentMax")
+        for name in ("SegmentSum", "SegmentMean", "SegmentMax", "SegmentSoftmax")
     ),
 )
 """Layers that have no golden case of a whole spec, and an input for each: Keras has none, or it does something else."""

@@ -12,14 +12,16 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
+from traceback import walk_tb
+from types import FrameType
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
-from graphspec.base.codes import Code
-from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.errors import Code, Problem, did_you_mean, shorten
 from graphspec.base.synonyms.names import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
@@ -165,6 +167,40 @@ def _forget_class_variables(cls: type[Config]) -> None:
 
 _forget_class_variables(Config)
 
+_plugins: list[str] | None = None
+_packages: set[str] = set()  # of plugins
+
+
+def load_plugins() -> list[str]:
+    """Import what installed packages name under the entry points ``graphspec.extend``, once; return what fails there."""
+    global _plugins
+    if _plugins is None:
+        from importlib.metadata import entry_points  # takes longer than checking a spec without plugins
+
+        _plugins = []  # what they look up meanwhile loads nothing
+        for entry in sorted(entry_points(group="graphspec.extend")):
+            _packages.add(entry.module.partition(".")[0])
+            try:
+                entry.load()
+            except (Exception, SystemExit) as error:  # whatever their code raises
+                text = failure(error) or f"{type(error).__name__}: {error}"
+                _plugins.append(f"the plugin '{entry.name}' cannot be loaded: {text}")
+    return _plugins
+
+
+def failure(error: BaseException) -> str | None:
+    """Return what a plugin's code raised, and where; None if it comes from elsewhere."""
+    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) in _packages]
+    if not frames:
+        return None
+    frame, line = frames[-1]
+    return f"{type(error).__name__}: {shorten(str(error), 300)} ({Path(frame.f_code.co_filename).name}, line {line})"
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
 _FEW = 15  # classes that a hint lists
 _FEW_NAMES = 60  # names that a registry of a few classes may have; classes of larger ones are not imported to be listed
 
@@ -208,11 +244,15 @@ class Registry(Generic[T]):
         """
 
         def register(cls: type[T]) -> type[T]:
+            if is_from_plugin(cls):
+                _packages.add(cls.__module__.partition(".")[0])
+                if not hasattr(cls, "label"):  # which losses and metrics need
+                    cls.label = (names or (cls.__name__,))[0]  # type: ignore[attr-defined]
             for name in names or (cls.__name__,):
                 declared = self._modules.get(name)
-                if declared is not None and _is_from_plugin(cls):
+                if declared is not None and is_from_plugin(cls):
                     raise ValueError(f"{name!r} is already a {self.kind} of graphspec")
-                if self._modules and declared != cls.__module__ and not _is_from_plugin(cls):
+                if self._modules and declared != cls.__module__ and not is_from_plugin(cls):
                     *package, family = cls.__module__.split(".")
                     raise ValueError(f"{name!r} is missing under {family!r} in {'/'.join(package)}/__init__.py")
                 if self._classes.setdefault(name, cls) is not cls:
@@ -233,7 +273,7 @@ class Registry(Generic[T]):
                 raise ValueError(f"two {self.kind} classes are called {name!r}")
 
     def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module and makes the class if necessary."""
+        """Return the class of this name, or None. Imports its module, or all plugins, and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
             module = import_module(self._modules[name])
             if name in self._rows:
@@ -246,6 +286,8 @@ class Registry(Generic[T]):
             if (made := import_module(maker).make(name)) is None:
                 return None
             self._classes[name] = made
+        elif name and name not in self._classes and name not in self.refused:
+            load_plugins()
         return self._classes.get(name)
 
     def public(self) -> list[str]:
@@ -272,7 +314,7 @@ class Registry(Generic[T]):
 
     def plugins(self) -> list[str]:
         """Return the names of the modules outside graphspec that registered classes."""
-        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if _is_from_plugin(cls)))
+        return list(dict.fromkeys(cls.__module__ for cls in self._classes.values() if is_from_plugin(cls)))
 
     def primary(self) -> list[str]:
         """Return the primary name of every class."""
@@ -293,7 +335,10 @@ class Registry(Generic[T]):
         return self._folded.get(fold(name), [])
 
     def suggest(self, name: str) -> str | None:
-        """Return a hint for an unknown ``name``: what others call so, a similar name, or all names if there are few."""
+        """Return a hint for an unknown ``name``: what it may mean, and which plugins cannot be loaded."""
+        return "; ".join(filter(None, [*load_plugins(), self._suggest(name)])) or None
+
+    def _suggest(self, name: str) -> str | None:
         family = [known for known in self.names() if known.startswith(f"{name.partition('.')[0]}.")]
         if "." in name and family:  # ops.summ
             return did_you_mean(name, family) or f"they are {', '.join(family[:_FEW])}, …"
@@ -352,7 +397,8 @@ class Registry(Generic[T]):
             raise PydanticCustomError("nested", "{kind} '{name}'", nested) from None
 
 
-def _is_from_plugin(cls: type) -> bool:
+def is_from_plugin(cls: type) -> bool:
+    """Return whether a class stands outside graphspec."""
     return cls.__module__.partition(".")[0] != __name__.partition(".")[0]
 
 

@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
-from graphspec.base.codes import Code
+from graphspec.base.codes import Code as Code  # who makes diagnostics takes it from here
 from graphspec.base.text import character_width, display_width, line_of, printable, wrapped
 
 Severity = Literal["error", "warning"]

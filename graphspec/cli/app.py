@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphspec.cli.data import data
 from graphspec.cli.diff import diff
+from graphspec.cli.doctor import doctor
 from graphspec.cli.evaluate import evaluate
 from graphspec.cli.explain import explain
 from graphspec.cli.export import export
@@ -22,7 +23,7 @@ from graphspec.cli.validate import validate
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp),
+    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp, doctor),
 )
 
 app = app_of(COMMANDS)

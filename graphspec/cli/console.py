@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
 
 import typer
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import SHOWN, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.errors import SHOWN, Code, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.libraries import other_distribution
 from graphspec.base.text import paragraph, printable, terminal_width, wrapped
 from graphspec.cli.stopping import signal_of, stopped_by
 
@@ -259,12 +259,18 @@ def attempt(action: Callable[[], int | None]) -> int:
             hint = "use a smaller `batch_size` or smaller layers, or allow the process more memory"
             _complain(RunError(Code.NOT_ENOUGH_MEMORY, f"out of memory: {error}".rstrip(": "), hint))
             return RunError.status
-        complain(f"internal error, please report: {type(error).__name__}: {error}")
+        from graphspec.base.config import failure
+
+        said = failure(error)
+        report = f"internal error, please report: {type(error).__name__}: {error}"
+        complain(report if said is None else f"error: a plugin fails: {said}")
         if os.environ.get("GRAPHSPEC_DEBUG") == "1":
             err("".join(traceback.format_exception(error)).rstrip())
         else:
             err("  = help: GRAPHSPEC_DEBUG=1 shows where it happened")
-        return INTERNAL
+        if (other := other_distribution()) is not None:
+            complain(f"warning: {other}")
+        return INTERNAL if said is None else UsageError.status
     finally:
         try:
             sys.stdout.flush()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from graphspec.base.errors import UsageError
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, suffix_of
 from graphspec.base.text import shell
-from graphspec.cli.console import out, out_blocks, print_diagnostics, saying, write_data
+from graphspec.cli.console import out, out_blocks, print_diagnostics, saying, write_data, write_json
 from graphspec.cli.options import DataPlace, Sets, argument, flag, option
 from graphspec.cli.targets import checked_target, is_onnx, is_run, is_spec, naming_file
 
@@ -22,12 +22,17 @@ if TYPE_CHECKING:
 
 def data(
     spec: Annotated[Path, argument("FILE|SPEC|RUN|ONNX", "A table, spec, run or ONNX file.")],
+    new: Annotated[
+        Path | None, argument("NEW", "New rows, to compare with those that a run or an ONNX file has learnt from.")
+    ] = None,
     rows: Annotated[int | None, option("N", "Look at the first N rows only.", "--rows", min=1)] = None,
     as_json: Annotated[bool, flag("--json", "Print a JSON document, for programs.")] = False,
     place: DataPlace = None,
     sets: Sets = None,
 ) -> int:
     """Show what a table or the data files of a spec hold: types, missing values, ranges, classes, what would be learnt."""
+    if new is not None:
+        return _drift(spec, new, rows, as_json=as_json)
     if suffix_of(spec) in DATA_SUFFIXES and not is_run(spec):
         if sets or place is not None:
             raise UsageError(f"{spec} is a data file: leave out {'--set' if sets else '--data'}, which is for a spec")
@@ -77,6 +82,34 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
         raise UsageError(f"{spec} names no data; write them under `data`, or add `--data FILE`")
     with saying("reading the data"):
         return overviews(declaration, data_signature(declaration, lowered.graph), rows)
+
+
+def _drift(network: Path, new: Path, most: int | None, *, as_json: bool) -> int:
+    """Print how far new rows are from those that a network learnt from; 1 if an input has a large drift."""
+    from graphspec.data.new_rows import read_inputs
+    from graphspec.show.live_rows import drifts, shown
+
+    if not is_onnx(network) and not is_run(network):
+        raise UsageError(f"{network} has learnt from no rows; name a run or an ONNX file before {new}")
+    checked = checked_target(network)
+    spec, lowered = checked.require()
+    known = {} if checked.adapted is None else checked.adapted.inputs
+    if checked.adapted is None or not any("distribution" in record for record in known.values()):
+        text = "it learnt nothing from them, has no input of one number or category, or is of an older version"
+        raise UsageError(f"{network} does not say how its training rows were spread: {text}")
+    rows = read_inputs(spec, lowered.graph, new, most)
+    try:
+        found = drifts(spec, known, rows)
+    except ValueError as error:
+        raise UsageError(f"{network} is damaged: {error}") from None
+    count = len(next(iter(rows.values())))
+    if as_json:
+        write_json(
+            {"format": 1, "rows": count, "trained": checked.adapted.rows, "inputs": [_plain(asdict(d)) for d in found]}
+        )
+    else:
+        out_blocks(shown(found, count, checked.adapted.rows))
+    return int(any(each.drift == "large" for each in found))
 
 
 def _plain(value: Any) -> Any:

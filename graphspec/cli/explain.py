@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import Code, UsageError
 from graphspec.base.text import display_width, printable, terminal_width, wrapped
 from graphspec.cli.console import colourful, on_stdout, out, out_wrapped, spelled
 from graphspec.cli.options import argument

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import Code, UsageError
 from graphspec.base.files import TABLES, create
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import count, few, shell

@@ -83,8 +83,10 @@ def stored_schema() -> str:
     """Return the schema that is stored with the package: making one takes seconds. With plugins, it is made."""
     from importlib.resources import files
 
+    from graphspec.base.config import load_plugins
     from graphspec.language.explain import REGISTRIES
 
+    load_plugins()
     plugins = any(registry.plugins() for registry in REGISTRIES.values())
     package = files("graphspec")
     for place in (package.joinpath(FILE), package.joinpath("..", "schemas", FILE)):  # in a wheel, and in a checkout

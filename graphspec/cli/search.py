@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError
 from graphspec.base.files import CACHE
 from graphspec.base.text import count, number, printable, shell, shorten_end, terminal_width
 from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics

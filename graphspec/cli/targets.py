@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.files import DATA_SUFFIXES, is_folder, is_regular, suffix_of
 from graphspec.base.text import shell
 from graphspec.cli.console import complain, print_diagnostics

@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GraphspecError, RunError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_folder, remove_leftovers, suffix_of
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell

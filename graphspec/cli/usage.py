@@ -192,9 +192,12 @@ class Commands(TyperGroup):
 
 def _version(requested: bool) -> None:
     if requested:
+        from graphspec.base.libraries import other_distribution
         from graphspec.base.version import __version__
 
         out(f"graphspec {__version__}")
+        if (other := other_distribution()) is not None:
+            complain(f"warning: {other}")
         raise typer.Exit
 
 

@@ -12,8 +12,7 @@ from urllib.parse import quote
 
 import typer
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, SET, Diagnostic, render_json
+from graphspec.base.errors import NOWHERE, SET, Code, Diagnostic, render_json
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import count
 from graphspec.base.version import __version__

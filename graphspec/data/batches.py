@@ -13,8 +13,7 @@ from graphspec.base.arrays.memory import describe_map, mapped_files
 from graphspec.base.arrays.pictures import Pictures, in_chunks, of_one_size
 from graphspec.base.arrays.random import Orders, generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, SpecError, did_you_mean
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.passes.for_program import MIN_WIDTH_PER_ID, only_multiplied

@@ -12,9 +12,8 @@ import numpy as np
 from graphspec.base.arrays.growing import Allocate
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
 from graphspec.base.config import with_article
-from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Problem, RunError, SpecError, did_you_mean
 from graphspec.data import convert
 from graphspec.data import targets as of_targets
 from graphspec.data.batches import Dataset, Loaded
@@ -26,8 +25,7 @@ from graphspec.data.source import NO_ROWS, NOT_GIVEN, DataError, DataErrors, Dat
 from graphspec.data.tables import FrameColumn, fill_from_frames
 from graphspec.data.targets import encode_labels, encode_texts, keep_rows, problem_of, rows_without, steps_of_rows
 from graphspec.data.windows import WindowSource
-from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Range, Type
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT, Columns, DataSource
 
 ByName = Mapping[str, Any]  # arrays, or what becomes one

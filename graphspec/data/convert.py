@@ -14,13 +14,11 @@ from graphspec.base.arrays.growing import Growing
 from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder, TextError
-from graphspec.base.codes import Code
-from graphspec.base.errors import did_you_mean, shorten
+from graphspec.base.errors import Code, did_you_mean, shorten
 from graphspec.data import source as base
 from graphspec.data.source import CELL, NOT_SCALAR, DataError, DataErrors, Request, at, lossy, ragged, wrong_shape
 from graphspec.graph.ir.dims import evaluate, show
-from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Range, Type
 from graphspec.language.declarations import WholeLabels
 
 # Conversion of an array to the type that the graph expects, and checks of its shape and values.

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from graphspec.base.arrays.memory import human
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, SpecError, UsageError, did_you_mean
 from graphspec.base.files import ARCHIVE, is_regular, suffix_of
 from graphspec.data.batches import Dataset
 from graphspec.data.check import columns_of, load, load_from, refused

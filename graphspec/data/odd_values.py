@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem
+from graphspec.base.errors import Code, Diagnostic, Problem
 from graphspec.data.profile import FAR, Profile, Values, read_values
 from graphspec.data.source import Tally
 from graphspec.data.targets import places_of

@@ -15,8 +15,7 @@ from itertools import islice
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, UsageError
+from graphspec.base.errors import Code, Mark, UsageError
 from graphspec.base.files import DATA_SUFFIXES, DATABASES, is_regular, suffix_of
 from graphspec.base.text import shell
 from graphspec.data.source import DataError, unreadable

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, did_you_mean
 from graphspec.data.convert import AS_STRINGS, FILL_IN, LABELS, chunks, is_missing, is_null, is_number
 from graphspec.data.folders import Folder
 from graphspec.data.source import DataError, DataSignature, Request, Source, Tally, at, placed

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.base.arrays.memory import free
-from graphspec.base.codes import Code
-from graphspec.base.errors import did_you_mean
+from graphspec.base.errors import Code, did_you_mean
 from graphspec.base.files import COMPRESSED, SQLITE, TABLES, is_regular, suffix_of
 from graphspec.data.database import duplicates, lock, new_connection, quoted
 from graphspec.data.paths import has_marks, matching, where_it_may_be

@@ -12,8 +12,7 @@ import numpy as np
 
 from graphspec.base.arguments import both, mapping
 from graphspec.base.arrays.memory import map_of
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, Mark, SpecError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.data.batches import Dataset
 from graphspec.data.check import check_arrays
@@ -24,8 +23,7 @@ from graphspec.data.stored import load_rows
 from graphspec.data.tables import column_or_value, columns_of, is_frame
 from graphspec.graph.analysis import id_ranges, infer_shapes
 from graphspec.graph.cuts import any_size
-from graphspec.graph.ir.graph import Array, Graph, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Array, Graph, Range, Type
 from graphspec.graph.kernels import compiled
 from graphspec.language.declarations import HeadDecl, Spec, nodes_of
 from graphspec.vocabulary.layers.columns import Impute

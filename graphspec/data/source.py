@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from graphspec.base.arrays.memory import free, human
-from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, Problem, ProblemError, shorten
-from graphspec.graph.ir.graph import Array, Type
-from graphspec.graph.ir.ranges import Range
+from graphspec.base.errors import Code, Mark, Problem, ProblemError, shorten
+from graphspec.graph.ir.graph import Array, Range, Type
 from graphspec.language.declarations import LENGTH, STEPS, WEIGHT
 
 if TYPE_CHECKING:

@@ -21,8 +21,7 @@ import numpy as np
 
 from graphspec.base.arrays.growing import InFiles
 from graphspec.base.arrays.memory import free, human, map_file, map_of
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError
+from graphspec.base.errors import Code, RunError
 from graphspec.base.files import ARCHIVE, LOCK, make_folder, new_folder, remove_leftovers, suffix_of, write_atomic
 from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset, Loaded

@@ -11,8 +11,7 @@ import numpy as np
 from graphspec.base.arrays.memory import map_of
 from graphspec.base.arrays.pictures import Pictures
 from graphspec.base.arrays.strings import Strings, StringsBuilder
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem, ShapeError, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, ShapeError, SpecError, did_you_mean
 from graphspec.base.text import count
 from graphspec.data.convert import FILL_IN, chunks, one_hot, reshape
 from graphspec.data.source import DataError, MemoryBudget, Tally, at, placed, wrong_shape

@@ -15,8 +15,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic
+from graphspec.base.errors import Code, Diagnostic
 from graphspec.editor import completion as grammar
 from graphspec.editor.analysis import Analysis, place_of
 from graphspec.editor.document import Edit, Entry, Node, applied

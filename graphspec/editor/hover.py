@@ -12,8 +12,7 @@ from graphspec.editor import completion as grammar
 from graphspec.editor.analysis import Analysis, entry_at, place_of
 from graphspec.editor.document import Entry, Node, Span
 from graphspec.editor.names import Scope, Symbol, instantiated, occurrence_at, scope_of
-from graphspec.graph.ir.dims import LearntSize, Shape, show
-from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.graph import LearntSize, Shape, Value, show
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema import Schema
 from graphspec.vocabulary.layers.layer import Number

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arguments import bad_argument
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, GraphspecError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, GraphspecError, SpecError, UsageError
 from graphspec.base.files import write_atomic
 from graphspec.data.batches import Dataset
 from graphspec.export.onnx import KEY, NOTE, with_outputs

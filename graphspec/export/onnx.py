@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.budget import Budget
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem, ProblemError
+from graphspec.base.errors import Code, Diagnostic, Problem, ProblemError
 from graphspec.engine.compiler.lower import locate_key
 from graphspec.engine.compiler.lowered_network import masks_of_tags, visible
 from graphspec.engine.runtime.bind import Binder
@@ -294,8 +293,9 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     mapped = {} if train is None or train.inputs is None else train.inputs
     column = mapped.get(name, model.needed_inputs.columns.get(name, name))
     own: dict[str, Any] = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
-    if model.adapted is not None and name in model.adapted.inputs:
-        own["usual"] = {k: _listed(v) for k, v in model.adapted.inputs[name].items()}
+    known = {} if model.adapted is None else model.adapted.inputs.get(name, {})
+    if usual := {k: _listed(v) for k, v in known.items() if k != "distribution"}:
+        own["usual"] = usual
     return _record(name, value, model.spec.inputs[name].description, own)
 
 

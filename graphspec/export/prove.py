@@ -17,8 +17,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.random import generator
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.base.errors import Code, Diagnostic, ShapeError, SpecError
 from graphspec.base.text import count
 from graphspec.data.check import load
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_inputs

@@ -14,8 +14,7 @@ from pydantic import Field, TypeAdapter
 
 from graphspec.base.arrays.memory import free, human
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, SpecError, UsageError
+from graphspec.base.errors import Code, RunError, SpecError, UsageError
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import Checked, check

@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Shape, show
-from graphspec.graph.ir.graph import Graph, Node, Type, Value
+from graphspec.graph.ir.graph import Graph, Node, Shape, Type, Value, show
 from graphspec.graph.ir.ranges import ANY, Range, of_array, of_dtype
 from graphspec.graph.ops import OPS, Op, operator
 

@@ -15,9 +15,8 @@ from typing import Any, Self, cast
 
 import numpy as np
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FLOAT32_LIMIT
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir import graph as ir
 from graphspec.graph.ir.dims import Dim, LearntSize, Shape, show, stand_in
 from graphspec.graph.operators import Operators

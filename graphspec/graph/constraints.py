@@ -7,13 +7,10 @@ from functools import partial
 import numpy as np
 from pydantic import Field, model_validator
 
-from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, IntOrInts, NonNegative, Rate, Registry, invalid, only_base
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array
-from graphspec.graph.kernels.context import need
+from graphspec.base.errors import Code, ShapeError
+from graphspec.graph.ir.graph import Array, show
+from graphspec.graph.kernels.context import Calls, need
 
 _EPSILON = 1e-7
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array, Value
 from graphspec.graph.kernels.common import as_words, bit_mask, blocks_of, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.common import clip as clip_call
 from graphspec.graph.kernels.compiled import Twin
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 
 Maker = Callable[[Context, Sequence[Array], Array], Calls]
 """Returns the calls that write a function of arrays to an array, which may be one of them."""

@@ -16,9 +16,8 @@ from pydantic import Field, PrivateAttr, create_model, model_validator
 from graphspec.base.arrays.array_files import ArrayFile, beside, converted, find, read_vocabulary, refuse_values
 from graphspec.base.arrays.layout import Array as Values
 from graphspec.base.arrays.layout import spectral_window
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, Ints, Positive, Registry, only_base
-from graphspec.base.errors import ProblemError, ShapeError, UsageError
+from graphspec.base.errors import Code, ProblemError, ShapeError, UsageError
 from graphspec.base.nested_numbers import Reals, check_given
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.graph.kernels.context import need

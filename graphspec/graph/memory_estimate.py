@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Graph, Node, Type
+from graphspec.graph.ir.graph import Graph, Node, Shape, Type
 from graphspec.graph.ops import Op, operator
 
 _ASSUMED = 16  # elements on an axis whose size is unknown before data are read

@@ -7,12 +7,10 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, NonNegative, Registry, only_base
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.graph import Value, show
 from graphspec.graph.kernels.context import need
 
 

@@ -17,9 +17,8 @@ from functools import reduce
 
 import numpy as np
 
-from graphspec.base.codes import Code
 from graphspec.base.config import invalid
-from graphspec.base.errors import ShapeError, did_you_mean
+from graphspec.base.errors import Code, ShapeError, did_you_mean
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, add, divide, divided_exactly, factors, mul
 from graphspec.graph.ir.graph import Value

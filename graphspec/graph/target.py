@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from graphspec.graph.ir.dims import Shape
-    from graphspec.graph.ir.graph import Array, Graph
+    from graphspec.graph.ir.graph import Array, Graph, Shape
     from graphspec.graph.kernels.context import Shard
 
 

@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Config, Ints, PositiveInt, Registry, Texts, described, invalid, setting
-from graphspec.base.errors import Mark, Problems, did_you_mean
+from graphspec.base.errors import Code, Mark, Problems, did_you_mean
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.explain import validate
 from graphspec.language.names import MAX_NAME, InputRef, Item, Position, Scope, bad_name, claim, is_name

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problems, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref

@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry
-from graphspec.base.errors import Problem, Problems, did_you_mean
+from graphspec.base.errors import Code, Problem, Problems, did_you_mean
 from graphspec.base.synonyms.keys import key_synonym, means_null, tuple_items, value_synonym
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.initializers import INITIALIZERS

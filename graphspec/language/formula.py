@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, Problems, did_you_mean
+from graphspec.base.errors import Code, Mark, Problems, did_you_mean
 from graphspec.base.formula import Term, parse
 from graphspec.base.text import line_of
 from graphspec.language.explain import validate

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Problems, did_you_mean
+from graphspec.base.errors import Code, Problems, did_you_mean
 from graphspec.base.synonyms.names import fold, synonym
 from graphspec.language.names import MAX_NAME, EntryKind, check_name
 from graphspec.language.tree import Tree, describe, not_allowed, wrong_type

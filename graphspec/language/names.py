@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import NOWHERE, Mark, Problems, did_you_mean, shorten
+from graphspec.base.errors import NOWHERE, Code, Mark, Problems, did_you_mean, shorten
 from graphspec.language.declarations import BOUNDS, LABEL, LENGTH, STEPS, WEIGHT, HeadRefs, Ref
 from graphspec.language.tree import Tree, format_names, wrong_type
 from graphspec.vocabulary.losses import LOSSES

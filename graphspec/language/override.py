@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import SET, Mark, Problems, SpecError, UsageError, did_you_mean, shorten
+from graphspec.base.errors import SET, Code, Mark, Problems, SpecError, UsageError, did_you_mean, shorten
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.base.synonyms.names import tables_of
 from graphspec.base.text import shell

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, SchemaOf, Texts, setting, with_article
-from graphspec.base.errors import Diagnostic, Problems, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Problems, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows

@@ -168,6 +168,8 @@ def share(schema: Schema) -> None:
         if isinstance(part, dict) and "title" in part and "const" not in part
     ]
     _move(definitions, parts, lambda part, _: _slug(part["title"]))
+    idle = [part for part in definitions.values() if {"properties", "patternProperties"} <= part.keys()]
+    _move(definitions, idle, lambda *_: "idle", without=("title", "properties", "required"))
 
 
 def _move(

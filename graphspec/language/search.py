@@ -7,9 +7,8 @@ from functools import partial
 from math import floor, isfinite
 from typing import Any, Literal
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, PositiveInt, setting, with_article
-from graphspec.base.errors import Problems, did_you_mean, shorten
+from graphspec.base.errors import Code, Problems, did_you_mean, shorten
 from graphspec.language.explain import salvage, validate
 from graphspec.language.search_space import EXACT, Choice, Item, Range, Search, Setting, Space, endless
 from graphspec.language.sections import mapping

@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, MAX_SIZE, Config, Neutral, PositiveInt, SchemaOf, named, setting
-from graphspec.base.errors import Problems, did_you_mean
+from graphspec.base.errors import Code, Problems, did_you_mean
 from graphspec.base.synonyms.keys import means_null, number_hint
 from graphspec.base.synonyms.names import fold
 from graphspec.base.text import count

@@ -11,8 +11,7 @@ from collections import ChainMap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Problems, did_you_mean
+from graphspec.base.errors import Code, Problems, did_you_mean
 from graphspec.language.tree import MAX_DEPTH, MAX_TEXT, MAX_VALUES, Tree, describe, each, format_cycle, format_value
 
 _PATTERN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")

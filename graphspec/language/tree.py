@@ -8,8 +8,7 @@ from itertools import islice
 from math import isfinite, isnan
 from typing import Any, TypeAlias, TypeVar
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, Problems, did_you_mean, shorten
+from graphspec.base.errors import Code, Mark, Problems, did_you_mean, shorten
 from graphspec.base.synonyms.keys import number_hint, tuple_items
 
 Scalar: TypeAlias = "str | int | float | bool | None"

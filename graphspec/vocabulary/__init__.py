@@ -2,11 +2,18 @@
 
 from functools import partial
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code as Code
+from graphspec.base.errors import Problem as Problem
+from graphspec.base.errors import ShapeError as ShapeError
 from graphspec.graph.builder import Builder as Builder
+from graphspec.graph.ir.dims import has_rows as has_rows
+from graphspec.graph.ir.dims import mul as mul
 from graphspec.graph.ir.graph import Array as Array
+from graphspec.graph.ir.graph import Dim as Dim
+from graphspec.graph.ir.graph import Shape as Shape
+from graphspec.graph.ir.graph import Type as Type
 from graphspec.graph.ir.graph import Value as Value
+from graphspec.graph.ir.graph import show as show
 
 # The errors of lowering, by kind: each takes the message, the hint, and the `key` whose value is wrong.
 wrong_rank = partial(ShapeError, Code.WRONG_RANK)

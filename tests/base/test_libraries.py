@@ -10,17 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import graphspec
 from paths import ROOT
 
 from graphspec.base import libraries
 from graphspec.base.libraries import missing_library
 
 HERE = Path(libraries.__file__)
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 REQUIRES = ["numpy>=2.3", "pillow>=11; extra == 'images'", 'pyfive >=1.3 ; extra == "keras"', "mpi4py"]
 
 
 class Found:
-    """A distribution of the name graphspec."""
+    """A distribution of the name graphspec-onnx."""
 
     requires = REQUIRES
 
@@ -36,6 +38,7 @@ class Found:
 
 def hint(monkeypatch: pytest.MonkeyPatch, name: str, found: Any) -> str:
     def distribution(wanted: str) -> Any:
+        assert wanted == PROJECT["name"]
         if found is None:
             raise importlib.metadata.PackageNotFoundError(wanted)
         return found
@@ -63,14 +66,42 @@ def test_without_metadata_or_with_those_of_another_project_the_name_alone_is_rig
         assert hint(monkeypatch, "pillow", found) == 'install it with `pip install "pillow"`'
 
 
+@pytest.mark.parametrize("arguments", [["--version"], ["schema"]])
+def test_another_distribution_of_the_folder_s_name_is_told_where_it_may_matter(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("oops")
+
+    def version(name: str) -> str:
+        if name != "graphspec":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0.0"
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    monkeypatch.setattr("graphspec.cli.schema.schema_text", broken)
+    result = graphspec(*arguments)
+    assert result.exit_code == (0 if arguments == ["--version"] else 70)
+    said = " ".join(result.stderr.split())
+    assert "warning: the distribution `graphspec` 1.0.0 is installed, too: it is not this one (graphspec-onnx)" in said
+
+
+def test_alone_it_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    assert graphspec("--version").stderr == ""
+
+
 # Texts that tell how to install graphspec.
 
-_NAME = r"""["']?graphspec(?:-kernels)?(?=["'`\[<>=~!,;\s]|$)"""
+_NAME = r"""["']?graphspec(?:-onnx)?(?:-kernels)?(?=["'`\[<>=~!,;\s]|$)"""
 _WORD = r"[^\s`;&|#]+[ \t]+"
 FROM_AN_INDEX = re.compile(
     rf"""\b(?:pip3?|pipx|uvx?|poetry|conda)\s+(?:{_WORD}){{0,8}}?(?:(?:install|add)\s+)?{_NAME}  # a command that installs
     |\binstall\s(?:the\s(?:same|newest)|a\snewer)\sgraphspec\b  # advice that becomes such a command
-    |\bgraphspec(?:-kernels)?(?:\[[a-z]+\]|\s?[=~<>]=\s?\d)  # a requirement""",
+    |\bgraphspec(?:-onnx)?(?:-kernels)?(?:\[[a-z]+\]|\s?[=~<>]=\s?\d)  # a requirement""",
     re.VERBOSE,
 )
 BINARY = (".npz", ".png", ".onnx", ".parquet", ".keras", ".h5", ".safetensors", ".jpg", ".gz", ".zip", ".woff2", ".csv")
@@ -120,13 +151,14 @@ def test_no_text_installs_it_by_name() -> None:
         "pip install -U -q 'graphspec[search]' optuna",
         "pip install\n  graphspec",
         ".venv/bin/pip install --no-deps graphspec==0.2.0",
-        "pip install numpy graphspec-kernels",
+        "pip install numpy graphspec-onnx-kernels",
         "uv pip install graphspec",
+        "pip install graphspec-onnx",
         "uvx graphspec train",
         "pipx install graphspec",
-        'fast = ["graphspec-kernels>=0.2,<0.3"]',
+        'fast = ["graphspec-onnx-kernels>=0.2,<0.3"]',
         "image  # graphspec[mpi], Open MPI",
-        "install the same graphspec-kernels for all ranks",
+        "install the same graphspec-onnx-kernels for all ranks",
         "write `graphspec: 1`, or install a newer graphspec",
     ],
 )
@@ -141,7 +173,7 @@ def test_these_are_found(text: str) -> None:
         "pip install ./graphspec  # a copy of graphspec",
         'pip install -q . && graphspec train specs/housing.yaml; `pip install "pillow>=11"`',
         "Install graphspec from its repository",
-        "graphspec-kernels is not installed: pip install ./kernels",
+        "graphspec-onnx-kernels is not installed: pip install ./kernels",
         "`pip install ./kernels` in graphspec's source builds it",
     ],
 )
@@ -150,7 +182,6 @@ def test_these_are_not(text: str) -> None:
 
 
 def test_extras_name_other_libraries_alone_and_all_has_the_small_ones() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    extras = project["optional-dependencies"]
+    extras = PROJECT["optional-dependencies"]
     assert not [text for texts in extras.values() for text in texts if text.startswith("graphspec")]
     assert extras["all"] == sorted(t for name in ("editor", "images", "keras", "search") for t in extras[name])

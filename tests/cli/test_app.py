@@ -267,7 +267,7 @@ def test_forced_kernels_that_are_not_there(tmp_path: Path) -> None:
     forced = {**os.environ, "GRAPHSPEC_KERNELS": "compiled", "PYTHONPATH": path}
     result = _python("train", project(tmp_path), env=forced)
     assert result.returncode == 2
-    said = "error: GRAPHSPEC_KERNELS=compiled: graphspec-kernels cannot be loaded (not for this processor); "
+    said = "error: GRAPHSPEC_KERNELS=compiled: graphspec-onnx-kernels cannot be loaded (not for this processor); "
     assert " ".join(result.stderr.decode().split()).startswith(said)
 
 

@@ -49,7 +49,7 @@ from graphspec.cli.usage import tables
         ("init a.yaml t.csv", "init does not take 't.csv'\n  = help: write `--from t.csv --target COLUMN`\n"),
         ("sweep a.yaml", "= help: `graphspec search` tries settings: docs/tutorials/settings.md"),
         ("serve", "error: serve needs FILE|RUN: an exported file, or a run, which is exported and proved first\n"),
-        ("doctor", "= help: `pip check` says whether the libraries fit"),
+        ("diagnose", "did you mean 'doctor'?"),
         ("completion bash", "= help: `graphspec --install-completion` makes"),
         ("compare runs/a runs/b", "= help: did you mean 'report'?\n"),
         ("report", "error: report needs RUN: run directories, as `train` writes them\n"),

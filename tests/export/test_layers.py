@@ -126,7 +126,7 @@ def without_keras() -> list[Case]:
         {"name": "pooled", "type": "GlobalAveragePooling2D"},
         {"name": "y", "type": "FlipMean", "inputs": ["pooled", "x"]},
     ]
-    kinds = ("SegmentSum", "SegmentMean", "SegmentMax")
+    kinds = ("SegmentSum", "SegmentMean", "SegmentMax", "SegmentSoftmax")
     messages = [{"name": kind, "type": kind, "column": 1, "inputs": ["start", "edges", "nodes"]} for kind in kinds]
     edges = {"nodes": {"shape": ["nodes", 3]}, "edges": {"shape": ["edges", 2], "dtype": "int64"}}
     return [

@@ -13,7 +13,9 @@ from graphspec.graph.kernels.compiled import load
 Array = np.ndarray[Any, Any]
 
 FOUND = load("")
-needs_kernels = pytest.mark.skipif(FOUND is None, reason="graphspec-kernels is not installed: pip install ./kernels")
+needs_kernels = pytest.mark.skipif(
+    FOUND is None, reason="graphspec-onnx-kernels is not installed: pip install ./kernels"
+)
 SPECIAL = (0.0, -0.0, 1.0, -1.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45, 1e-39, 3e38, -3e38, 5e-324, 1e308)
 
 

@@ -60,7 +60,8 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "DotInteraction": "vocabulary/layers/test_einsum.py",
         "Formula": "language/test_formulas.py",
         **dict.fromkeys(
-            ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "vocabulary/layers/test_merging.py"
+            ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSoftmax", "SegmentSum"),
+            "vocabulary/layers/test_merging.py",
         ),
         **dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "vocabulary/layers/test_reshaping.py"),
         **dict.fromkeys(("LayerScale", "StochasticDepth"), "vocabulary/layers/test_regularization.py"),

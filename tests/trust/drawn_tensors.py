@@ -118,7 +118,7 @@ def tiles(d: Drawing, t: Tensor, name: str) -> Args | None:
     return {"block_size": d.among(both)} if both and name != "Patches" else None
 
 
-@draws("GatherNodes", "SegmentSum", "SegmentMean", "SegmentMax")
+@draws("GatherNodes", "SegmentSum", "SegmentMean", "SegmentMax", "SegmentSoftmax")
 def messages(d: Drawing, t: Tensor, name: str) -> Args | None:
     if not t.is_float or t.rank != 2 or t.features is None:
         return None

@@ -21,8 +21,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import Array
 from graphspec.base.budget import Budget, demand
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError
+from graphspec.base.errors import Code, ProblemError
 from graphspec.base.text import count
 
 Dtype = Literal["float32", "int64", "bool"]

@@ -12,8 +12,7 @@ from typing import IO, Any
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.errors import Code, Diagnostic, SpecError
 
 
 # The size of the system's memory, and the free part of it.

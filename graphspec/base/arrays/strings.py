@@ -12,8 +12,7 @@ import numpy as np
 from graphspec.base.arrays.growing import Allocate, Growing
 from graphspec.base.arrays.layout import Array
 from graphspec.base.budget import demand
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError
+from graphspec.base.errors import Code, ProblemError
 
 _BLOCK_TEXTS = 1 << 16  # texts that are packed at a time
 _SHORT = 128  # bytes: shorter texts are faster copied byte by byte, by index

@@ -13,8 +13,7 @@ from difflib import SequenceMatcher
 from importlib.resources import files
 from operator import ne
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, NodeRef, Severity, Spell, did_you_mean, render
+from graphspec.base.errors import Code, Diagnostic, NodeRef, Severity, Spell, did_you_mean, render
 from graphspec.base.text import paragraph, wrapped
 
 GROUPS = {  # the kinds of codes, by their beginning

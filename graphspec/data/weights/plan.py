@@ -17,8 +17,7 @@ import numpy as np
 
 from graphspec.base.arrays.array_files import ArrayFile, arrays_in, converted
 from graphspec.base.arrays.layout import Array
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, ProblemError, SpecError, UsageError, did_you_mean
 from graphspec.base.text import count, shell
 from graphspec.data.weights.ways import IGNORED, Recipe, Source, Way, Weight, forms, matches, names_in, ways
 from graphspec.graph.ir.dims import show

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, bounded_search
+from graphspec.base.errors import Code, Diagnostic, SpecError, bounded_search
 from graphspec.base.gc_pause import gc_paused
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ class Checked:
     spec: Spec | None
     lowered: Lowered | None
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    adapted: Adapted | None = None  # what the network of a run or a file has learnt from its rows
 
     @property
     def errors(self) -> list[Diagnostic]:
@@ -117,7 +117,7 @@ def check_one(
         found += once(unfit)
     if not any(d.is_error for d in found) and not lowered.graph.learnt:
         found += checks.check_memory(spec, lowered)
-    return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key))
+    return Checked(spec, lowered, sorted(dict.fromkeys(found), key=Diagnostic.sort_key), adapted)
 
 
 def once(found: Sequence[Diagnostic]) -> list[Diagnostic]:

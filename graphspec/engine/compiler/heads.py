@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic_core import PydanticCustomError
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, Problem, did_you_mean
+from graphspec.base.config import failure, is_from_plugin
+from graphspec.base.errors import Code, Diagnostic, Mark, Problem, did_you_mean
 from graphspec.base.files import suffix_of
 from graphspec.base.text import count
 from graphspec.engine.compiler.lowered_network import Lowered
@@ -17,8 +17,7 @@ from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.compiler.window_scale import problem_of
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, Shape, ceildiv, has_rows, mul, show
-from graphspec.graph.ir.graph import Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Range, Type, Value
 from graphspec.language.declarations import TRAINED, WEIGHT, HeadDecl, Ref, Spec, node_of
 from graphspec.language.tree import Tree
 from graphspec.vocabulary.callbacks import CALLBACKS, Callback
@@ -240,7 +239,7 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
     problems: list[tuple[KeyPath, str, Problem]] = []
     if head.loss is not None:
         trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)
-        problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in head.loss.check(trained)]
+        problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in _of_loss(head.loss, trained)]
     if not any(p.severity == "error" for *_, p in problems):
         used = {"loss"}
         for k, metric in enumerate(head.metrics):
@@ -252,6 +251,18 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
     if head.class_weight is not None:
         problems += [(keys, name, p) for keys, p in _class_weight(head, value)]
     return problems
+
+
+def _of_loss(loss: Loss, y_pred: Value) -> list[Problem]:
+    """Return what does not fit a loss. A plugin's is lowered, too, so that its errors have a place."""
+    found = loss.check(y_pred)
+    if not found and is_from_plugin(type(loss)):
+        try:
+            with Builder(Graph("trial"), "trial") as g:
+                loss.lower(g, Value("y_true", loss.target(y_pred), "target"), y_pred)
+        except Exception as error:  # whatever its code raises
+            return [_wrong_loss(f"fails in its plugin: {failure(error) or error}", "correct the plugin")]
+    return found
 
 
 def _labels(labels: Sequence[str], loss: Loss | None, value: Value, learnt: bool) -> list[Problem]:

@@ -8,8 +8,8 @@ from heapq import heappop, heappush
 from itertools import pairwise
 from pathlib import Path
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, NodeRef, ShapeError
+from graphspec.base.config import failure
+from graphspec.base.errors import Code, Diagnostic, Mark, NodeRef, ShapeError, shorten
 from graphspec.engine.compiler.adaptation import learning_nodes
 from graphspec.engine.compiler.heads import check_target, fails, lower_target, merge_hint
 from graphspec.engine.compiler.lowered_network import Lowered, visible
@@ -20,8 +20,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.initializers import Constant
 from graphspec.graph.ir.dims import has_rows
-from graphspec.graph.ir.graph import Graph, Node, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Graph, Node, Range, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
 from graphspec.language.tree import Tree, format_cycle, format_names
@@ -67,6 +66,10 @@ def lower_layer(layer: Layer, g: Builder, inputs: Inputs, calls: Calls, options:
 def _outputs(layer: Layer, g: Builder, options: Mapping[str, bool], inputs: Inputs, calls: Calls) -> tuple[Value, ...]:
     values = layer.lower(g, *inputs, **calls, **options)
     outputs = values if isinstance(values, tuple) else (values,)
+    if not all(isinstance(Y, Value) for Y in outputs):
+        raise ShapeError(
+            Code.VALUE_NOT_ALLOWED, f"returns {shorten(repr(values))}, which is no Value", "return a Value"
+        )
     if not layer.penalizes_itself:
         g.penalize(getattr(layer, "activity_regularizer", None), *outputs)
     return outputs
@@ -344,6 +347,11 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         del result.graph.nodes[before:]
         text, hint = "has a size that needs more than 64 bits", "make its sizes smaller"
         return report(Code.VALUE_NOT_ALLOWED, text, hint, None)
+    except Exception as error:
+        del result.graph.nodes[before:]
+        if (said := failure(error)) is None:
+            raise
+        return report(Code.VALUE_NOT_ALLOWED, f"fails in its plugin: {said}", "correct the plugin", None)
     return _propagate_mask(node, owner, result, inputs, outputs)
 
 

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Mark, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Mark, UsageError, did_you_mean
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.language.declarations import Spec

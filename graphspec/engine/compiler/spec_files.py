@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from graphspec.base.arrays.array_files import find, read_vocabulary
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ProblemError, RunError, UsageError
+from graphspec.base.errors import Code, Diagnostic, ProblemError, RunError, UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES
 from graphspec.vocabulary.layers.indexed import Lookup

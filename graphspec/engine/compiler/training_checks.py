@@ -6,13 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from graphspec.base.arrays.memory import available, human
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, Problem, RunError, SpecError
+from graphspec.base.errors import Code, Diagnostic, Problem, RunError, SpecError
 from graphspec.engine.compiler.lowered_network import Lowered, owner_of, visible
 from graphspec.graph.analysis import infer_shapes, lookups
 from graphspec.graph.cuts import cut
-from graphspec.graph.ir.dims import Shape, show
-from graphspec.graph.ir.graph import Graph, Node
+from graphspec.graph.ir.graph import Graph, Node, Shape, show
 from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers import Optimizer

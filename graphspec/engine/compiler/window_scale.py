@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Problem
+from graphspec.base.errors import Code, Problem
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.ir.graph import Graph, Value, show
 from graphspec.language.declarations import HeadDecl, Spec, scale_of
 
 

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphspec.base.arrays.blas import openblas
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, shorten
+from graphspec.base.errors import Code, RunError, shorten
 from graphspec.base.version import __version__
 from graphspec.engine.compiler.objective import fetches
 from graphspec.graph.kernels import compiled

@@ -12,8 +12,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from graphspec.base.arrays.cores import ONE_THREAD
-from graphspec.base.codes import Code
-from graphspec.base.errors import GraphspecError, RunError
+from graphspec.base.errors import Code, GraphspecError, RunError
 from graphspec.engine.parallel.launch import raised
 
 Target = Callable[[Any, Callable[[Any], None]], None]  # gets a part of the work, and what sends a message

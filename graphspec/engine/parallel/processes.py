@@ -21,8 +21,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.memory import describe_map, free, give_back
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, RunError, SpecError
+from graphspec.base.errors import Code, Diagnostic, RunError, SpecError
 from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset, Form
 from graphspec.engine.parallel.agreement import installation, program

@@ -23,8 +23,7 @@ from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Calls, settings
 from graphspec.base.arrays.memory import describe_map, free, human, open_map
 from graphspec.base.arrays.pairwise import until_two
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, UsageError
+from graphspec.base.errors import Code, RunError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.data.batches import Form
 from graphspec.engine.parallel.agreement import compare, program

@@ -14,8 +14,7 @@ import numpy as np
 
 from graphspec.base.arrays.layout import CACHE_LINE, Array, aligned, root, view_as
 from graphspec.graph.analysis import lookups
-from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Node, Segment, Value
+from graphspec.graph.ir.graph import Node, Segment, Shape, Value
 from graphspec.graph.kernels.compiled import use_fast_kernel
 from graphspec.graph.kernels.touched_rows import TouchedRows
 from graphspec.graph.ops import OPS

@@ -11,14 +11,12 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import CACHE_LINE, aligned, shard_slice
 from graphspec.base.arrays.random import Clock, generator
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError
+from graphspec.base.errors import Code, RunError
 from graphspec.engine.runtime.buffers import looked_up, lookups_of
 from graphspec.graph.ir.graph import Array, Graph, Param, Segment
-from graphspec.graph.kernels.context import ShardedKernel
+from graphspec.graph.kernels.context import Calls, ShardedKernel
 from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.optimizers import Optimizer, Rate, Vectors
 

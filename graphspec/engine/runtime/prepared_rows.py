@@ -23,14 +23,12 @@ from graphspec.base.arrays.cores import threads_set, usable_cores
 from graphspec.base.arrays.memory import free, human, map_file
 from graphspec.base.arrays.pictures import Pictures, in_chunks
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError
+from graphspec.base.errors import Code, RunError
 from graphspec.base.files import LOCK, make_folder, new_folder, remove_leftovers, sized_file, write_atomic
 from graphspec.base.version import __version__
 from graphspec.data.batches import Dataset, as_long
 from graphspec.engine.compiler.lowered_network import lists_of
-from graphspec.graph.ir.dims import Dim
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import Array, Dim, Graph, Value
 from graphspec.graph.onnx_model import model_of, opset_for
 from graphspec.graph.onnx_session import failure, session
 from graphspec.graph.ops import OPS

@@ -10,9 +10,8 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Natural
-from graphspec.base.errors import RunError
+from graphspec.base.errors import Code, RunError
 from graphspec.language.read import MAX_BYTES
 from graphspec.language.tree import MAX_DEPTH
 

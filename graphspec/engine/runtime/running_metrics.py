@@ -154,6 +154,8 @@ class RunningMetrics:
 
     def load(self, state: Sums) -> None:
         """Restore the result of :meth:`state`. Raises ValueError: it belongs to other losses or metrics."""
+        if not state.rows:  # at the start of an epoch: totals of nothing, whose names may be those of an older version
+            return self.reset()
         if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
             raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):

@@ -18,8 +18,7 @@ from graphspec.base.arguments import mapping
 from graphspec.base.arrays.memory import available
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError, did_you_mean
 from graphspec.data.batches import Dataset, in_batches
 from graphspec.data.check import refused
 from graphspec.data.convert import counts_of
@@ -43,8 +42,7 @@ from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics
 from graphspec.graph.analysis import infer_shapes
 from graphspec.graph.cuts import cut
-from graphspec.graph.ir.dims import Shape
-from graphspec.graph.ir.graph import Array, Graph, Value
+from graphspec.graph.ir.graph import Array, Graph, Shape, Value
 from graphspec.graph.target import Target
 from graphspec.language.declarations import WEIGHT, Spec
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,8 +18,7 @@ import numpy as np
 
 from graphspec.base.arrays.pictures import in_chunks
 from graphspec.base.arrays.strings import Strings
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, ShapeError, SpecError
+from graphspec.base.errors import Code, Diagnostic, ShapeError, SpecError
 from graphspec.data.batches import Dataset
 from graphspec.data.targets import learn_alphabet, learn_labels, with_class_ids
 from graphspec.engine.compiler.adaptation import Adapted, learning_nodes, standardizes
@@ -32,6 +32,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Graph, Value
 from graphspec.language.declarations import NodeDecl, Spec
+from graphspec.vocabulary.layers.vocabularies import Categories
 from graphspec.vocabulary.metrics import targets_of
 
 CHUNK_ROWS = 4096  # rows that are computed at a time; results do not depend on it
@@ -39,6 +40,8 @@ _NUMBER_ROWS = 65536  # the same for data without texts, at most
 _NUMBERS = 1 << 22  # numbers that are computed at a time, unless CHUNK_ROWS have more
 _USUAL_ROWS = 1 << 14  # rows that show what is usual
 _WIDEST = 1 << 10  # numbers of a row of an input of which a typical one is kept
+_BINS = 10  # with equally many rows, by which later rows are compared with these
+_VALUES = 50  # categories, the most frequent ones, for the same
 _LARGEST = 60 << 20  # bytes of JSON; files of a run with more than 64 MiB are not read
 
 
@@ -164,21 +167,25 @@ def _chunks(data: Dataset) -> Iterator[Array | slice]:
 
 
 def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
-    """Return of each input of numbers that no vocabulary reads the ends of the middle 95 % of its values, and its median.
+    """Return what the rows usually are: of 16,384 at most, spread evenly.
 
-    All are values of rows: of 16,384 at most, spread evenly. Of a list of numbers, the median is that of each element.
+    Of each input of numbers that no vocabulary reads: the ends of the middle 95 % of its values and its median, all of them
+    values of rows; of a list of numbers, the median of each element. Of one number or category: its ``distribution``.
     """
-    ids = {r.name for n in spec.nodes if hasattr(n.layer, "vocabulary") for r in n.inputs if r is not None}
+    readers = {ref.name: node.layer for node in spec.nodes for ref in node.inputs if ref is not None}
     found: dict[str, dict[str, Any]] = {}
     for name, decl in spec.inputs.items():
         array: Any = data.inputs.get(name)
-        width = math.prod(getattr(array, "shape", ())[1:])
-        numbers = isinstance(array, np.ndarray) and array.dtype.kind in "iuf" and decl.dtype != "uint8"
-        if name in ids or not numbers or not 0 < width <= _WIDEST:
+        width, read_by = math.prod(getattr(array, "shape", ())[1:]), readers.get(name)
+        if array is None or not 0 < width <= _WIDEST or decl.dtype == "uint8" or not len(array):
             continue
         rows = np.arange(len(array)) if data.chosen is None else data.chosen
         step = max(1, -(-len(rows) // min(_USUAL_ROWS, _NUMBERS // width)))
         given = array[rows[::step]]
+        if width == 1 and isinstance(read_by, Categories):
+            found[name] = {"distribution": _of_categories(given.reshape(-1).tolist(), missing_marks(read_by))}
+        if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or hasattr(read_by, "vocabulary"):
+            continue
         values = given.astype(np.float64)
         values[~np.isfinite(values) | (given == MISSING_INTEGER)] = np.nan
         ordered, every = np.sort(values, axis=0), np.sort(values, axis=None)
@@ -189,7 +196,37 @@ def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
         exact = np.float32 if decl.dtype.startswith("float") else np.int64
         low, high = ends.astype(exact).tolist()
         found[name] = {"low": low, "typical": np.nan_to_num(middles).astype(exact).tolist(), "high": high}
+        if width == 1:
+            found[name]["distribution"] = _of_numbers(every[:count], len(every), exact)
     return found
+
+
+def _of_numbers(values: Array, rows: int, exact: type) -> dict[str, Any]:
+    """Return how sorted numbers are spread: the borders of bins, which contain their lower one, and the rows of each."""
+    borders: Array = np.unique(values[np.arange(1, _BINS) * len(values) // _BINS].astype(exact))
+    counts = np.bincount(np.searchsorted(borders, values, side="right"), minlength=len(borders) + 1)
+    ends = values[[0, -1]].astype(exact).tolist()
+    return {
+        "rows": rows,
+        "missing": rows - len(values),
+        "ends": ends,
+        "borders": borders.tolist(),
+        "counts": counts.tolist(),
+    }
+
+
+def missing_marks(layer: object) -> set[Any]:
+    """Return what stands for a missing value in an input that a layer reads."""
+    return {"", MISSING_INTEGER, *getattr(layer, "missing_tokens", ())}
+
+
+def _of_categories(values: list[Any], marks: set[Any]) -> dict[str, Any]:
+    """Return how often the most frequent categories occur; one that a single row has is not written down."""
+    counted = Counter(values)
+    missing = sum(counted.pop(mark, 0) for mark in marks)
+    most = [(value, times) for value, times in counted.most_common(_VALUES) if times > 1]
+    kept = {"values": [value for value, _ in most], "counts": [times for _, times in most]}
+    return {"rows": len(values), "missing": missing, **kept}
 
 
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.memory import available, human
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError
+from graphspec.base.errors import Code, RunError
 from graphspec.base.files import write_atomic
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.runtime.records import RESTORE, Header, Progress, check, damaged, parse_json, short

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from graphspec.base.arrays.blas import openblas
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.memory import give_back
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, UsageError
+from graphspec.base.errors import Code, RunError, UsageError
 from graphspec.base.text import count
 from graphspec.engine.compiler.objective import TOTAL, Objective
 from graphspec.engine.compiler.training_checks import WHOLE, describe, mixing

@@ -20,8 +20,7 @@ import numpy as np
 
 from graphspec.base.arrays.cores import usable_cores
 from graphspec.base.arrays.random import generator
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError
 from graphspec.base.files import make_folder
 from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, deal

@@ -13,8 +13,7 @@ import numpy as np
 from graphspec.base.arguments import bad_argument, flag, positive_int
 from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
-from graphspec.base.codes import Code
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import Code, UsageError
 from graphspec.data.batches import Dataset, class_ids, split, split_at_origins, split_by_time, split_last
 from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
 from graphspec.engine.compiler.adaptation import Adapted

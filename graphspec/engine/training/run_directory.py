@@ -21,8 +21,7 @@ import numpy as np
 
 from graphspec.base.arrays.blas import THREADS_SET, openblas
 from graphspec.base.arrays.cores import usable_cores
-from graphspec.base.codes import Code
-from graphspec.base.errors import RunError, SpecError, UsageError
+from graphspec.base.errors import Code, RunError, SpecError, UsageError
 from graphspec.base.files import LOCK, is_leftover, make_folder, write_atomic
 from graphspec.base.version import __version__
 from graphspec.data.files import files_of

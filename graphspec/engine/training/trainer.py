@@ -13,9 +13,8 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from graphspec.base.arrays.calls import settings
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, named
-from graphspec.base.errors import Diagnostic, Problems, RunError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, Problems, RunError, SpecError, UsageError
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count
 from graphspec.data.batches import Dataset

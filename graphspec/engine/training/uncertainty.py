@@ -7,8 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, SpecError, UsageError
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.objective import mask_of
 from graphspec.engine.compiler.uncertainty import LEVELS

@@ -15,9 +15,8 @@ import numpy as np
 
 from graphspec.base.arguments import path_of
 from graphspec.base.arrays.layout import Array
-from graphspec.base.codes import Code
 from graphspec.base.config import Config
-from graphspec.base.errors import Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
 from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import count, printable

@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.base.budget import Budget
-from graphspec.base.codes import Code
-from graphspec.base.errors import SpecError
+from graphspec.base.errors import Code, SpecError
 from graphspec.engine.compiler.check import check
 from graphspec.export.inspection import foreign_record, network_record, totals
 from graphspec.foreign.inspecting.lines import reason, use

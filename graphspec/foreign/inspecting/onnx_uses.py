@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError
+from graphspec.base.errors import Code, ProblemError
 from graphspec.foreign.inspecting.lines import reason, use
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.dims import Dim, show

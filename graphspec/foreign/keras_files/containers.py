@@ -23,8 +23,7 @@ import numpy as np
 
 from graphspec.base import errors
 from graphspec.base.budget import Budget
-from graphspec.base.codes import Code
-from graphspec.base.errors import Mark, SpecError, UsageError, shorten
+from graphspec.base.errors import Code, Mark, SpecError, UsageError, shorten
 from graphspec.base.libraries import missing_library
 from graphspec.base.text import printable
 

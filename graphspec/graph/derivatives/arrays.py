@@ -10,8 +10,7 @@ import numpy as np
 
 from graphspec.graph.builder import Builder
 from graphspec.graph.derivatives.walk import RULES, Rule, derivative, sum_to
-from graphspec.graph.ir.dims import Dim
-from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ir.graph import Dim, Node, Value
 from graphspec.graph.kernels.context import need
 from graphspec.graph.ops.reduce import reduction_axes
 from graphspec.graph.ops.shape import as_slice, elements_of, slices_by_axis

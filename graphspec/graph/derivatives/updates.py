@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError
+from graphspec.base.errors import Code, ProblemError
 from graphspec.graph.builder import Builder
 from graphspec.graph.expressions import NODES
 from graphspec.graph.ir.graph import Array, Param, Value

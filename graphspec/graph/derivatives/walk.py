@@ -6,8 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.base.errors import Code, ProblemError, ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.decompositions import registers
 from graphspec.graph.ir.graph import Graph, Node, Value

@@ -10,11 +10,16 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from graphspec.base.arrays.layout import Array as Array  # re-exported for modules that work on graphs
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Dim, LearntSize, Shape, fixed_size, names_in, show
-from graphspec.graph.ir.ranges import Range
+from graphspec.base.arrays.layout import (
+    Array as Array,  # re-exported, as all with `as`, for modules that work on graphs
+)
+from graphspec.base.errors import Code, ShapeError
+from graphspec.graph.ir.dims import Dim as Dim
+from graphspec.graph.ir.dims import LearntSize as LearntSize
+from graphspec.graph.ir.dims import Shape as Shape
+from graphspec.graph.ir.dims import fixed_size, names_in
+from graphspec.graph.ir.dims import show as show
+from graphspec.graph.ir.ranges import Range as Range
 
 Maybe: TypeAlias = "Array | None"
 STRING = "string"  # the dtype of texts; NumPy arrays of texts have the dtype `object`

@@ -14,14 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Value
+from graphspec.graph.ir.graph import Array, Value, show
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, each_block, unsigned
 from graphspec.graph.kernels.compiled import Neighbour, twin, use_fast_kernel
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Calls, Context, need
 
 _MANY_ROWS, _MANY_ELEMENTS = 256, 2048  # spreading a vector is faster for matrices with at least as many
 _WIDTH = 1024  # elements in a spread vector

@@ -1,7 +1,7 @@
 """The choice between calls of NumPy and a compiled kernel, made where calls are bound.
 
 A *twin* is a function from arrays to the calls of NumPy that compute something with them. It has the name and the operands
-of a kernel of the distribution ``graphspec-kernels``; where that is installed, the twin returns one call of the kernel.
+of a kernel of the distribution ``graphspec-onnx-kernels``; where that is installed, the twin returns one call of the kernel.
 Operators and optimizers call twins and do not know which they get. The calls of NumPy stay the truth: a kernel gives their
 bits.
 """
@@ -66,12 +66,12 @@ def load(forced: str) -> Any:
     try:
         import graphspec_kernels as package
     except ImportError as error:
-        fault = f"graphspec-kernels cannot be loaded ({error})"
+        fault = f"graphspec-onnx-kernels cannot be loaded ({error})"
         missing = error.name == "graphspec_kernels"
     else:
         if package.ABI == ABI:
             return package
-        fault, missing = f"graphspec-kernels {package.__version__} has the ABI {package.ABI}, not {ABI}", False
+        fault, missing = f"graphspec-onnx-kernels {package.__version__} has the ABI {package.ABI}, not {ABI}", False
     if forced == "compiled":
         raise UsageError(f"{KERNELS}=compiled: {fault}; {BUILD} builds it")
     if not missing:
@@ -120,7 +120,7 @@ def spreads_well(kernel: Shape) -> bool:
 def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node]) -> None:
     """Raise UsageError if a run was started with ``recorded`` kernels and those of :data:`ROUNDING` change its bits."""
     if recorded != version() and rounds_otherwise(nodes):
-        then, now = (f"graphspec-kernels {v}" if v else "no graphspec-kernels" for v in (recorded, version()))
+        then, now = (f"graphspec-onnx-kernels {v}" if v else "no graphspec-onnx-kernels" for v in (recorded, version()))
         text = f"the run in {directory} was started with {then}, but there is {now} here: "
         fix = f"build it ({BUILD})" if recorded else f"set {KERNELS}=fast"
         raise UsageError(f"{text}{fix}, or start again with --overwrite")

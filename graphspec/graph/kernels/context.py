@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import Dim, Shape, show
-from graphspec.graph.ir.graph import Array, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.base.arrays.calls import Calls as Calls
+from graphspec.base.errors import Code, ShapeError
+from graphspec.graph.ir.graph import Array, Dim, Range, Shape, Value, show
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.random import Stream

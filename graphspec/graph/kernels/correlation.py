@@ -17,12 +17,11 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
 from graphspec.base.arrays.blas import small_kernels
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import alone, available, spreads_well, use_fast_kernel
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.depthwise import ByTap, Depthwise, DepthwiseRows, compiled_pays
 from graphspec.graph.kernels.matmul import SMALL, ReusedScratch, matmul, single_call, small_products, worth_transposing
 from graphspec.graph.kernels.windows import Axis, ceil

@@ -15,12 +15,11 @@ from math import prod
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import channel_order, contiguous
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.windows import Axis
 
 _ROW = 1 << 14  # a tap is tiled along output rows of at most this many elements: NumPy is slow on narrow rows

@@ -7,12 +7,11 @@ from math import prod
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import as_words, copy_rows, fold, saved_like, scratch_like, zeros
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.windows import Axis
 
 # Windows along one axis, tap by tap; the maximum of each window, and its gradient.

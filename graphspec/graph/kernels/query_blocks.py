@@ -17,12 +17,11 @@ from typing import NamedTuple
 import numpy as np
 
 from graphspec.base.arrays.blas import small_kernels
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.random import Stream
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
 from graphspec.graph.kernels.compiled import use_fast_kernel
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.matmul import for_blas
 
 QUERIES = 64  # of a block, or half of them; a multiple of 16: a counter of random numbers serves 16 elements

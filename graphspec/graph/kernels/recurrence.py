@@ -17,12 +17,11 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import number
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Calls, Context, need
 from graphspec.graph.kernels.matmul import ReusedScratch, batched, each_tiled, matmul, small_products, worth_transposing
 
 # The activations of recurrent operators. They work in place; their derivatives are computed from their value.

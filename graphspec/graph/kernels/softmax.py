@@ -8,11 +8,10 @@ from math import prod
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_words, bit_mask
 from graphspec.graph.kernels.compiled import twin, use_fast_kernel
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 
 
 def middle(X: Array, axis: int) -> Array:

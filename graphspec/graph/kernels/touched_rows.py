@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from graphspec.base.arrays.calls import Calls
     from graphspec.graph.ir.graph import Array
-    from graphspec.graph.kernels.context import Group
+    from graphspec.graph.kernels.context import Calls, Group
 
 
 class TouchedRows:

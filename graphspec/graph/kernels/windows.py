@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, ceildiv, floordiv
 from graphspec.graph.kernels.context import need
 

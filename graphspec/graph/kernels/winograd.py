@@ -26,12 +26,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import CACHE_ELEMENTS, as_records, zeros
 from graphspec.graph.kernels.compiled import Twin, twin
-from graphspec.graph.kernels.context import Context
+from graphspec.graph.kernels.context import Calls, Context
 from graphspec.graph.kernels.matmul import SMALL, small_products
 from graphspec.graph.kernels.windows import Axis, ceil
 

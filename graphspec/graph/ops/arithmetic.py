@@ -10,7 +10,6 @@ from typing import ClassVar
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import Formula, Function, leaf, record
 from graphspec.graph.ir.dims import Dim, add, floordiv, mul, subtract
@@ -18,7 +17,7 @@ from graphspec.graph.ir.graph import Array, Node, Type, Value, numpy_dtype
 from graphspec.graph.ir.ranges import ANY, Range, may_wrap_into
 from graphspec.graph.kernels import common
 from graphspec.graph.kernels.channels import broadcast_rows
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, same_dtype
+from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need, same_dtype
 from graphspec.graph.ops.op import Inference, Memoryless, Op, in_place, variants
 
 

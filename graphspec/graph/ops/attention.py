@@ -10,16 +10,14 @@ from typing import cast
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import exp, write
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
-from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Array, Range, Type, Value
 from graphspec.graph.kernels import softmax as kernels
 from graphspec.graph.kernels.common import copy_cast, output_for, reduce_to, scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import alone, available, twin
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis
+from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.matmul import batched
 from graphspec.graph.kernels.one_call import has_products
 from graphspec.graph.kernels.query_blocks import ABSORBED, QUERIES, TILE, QueryBlocks, pays

@@ -10,8 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array
-from graphspec.graph.ir.dims import Dim, Shape, show
-from graphspec.graph.ir.graph import STRING, Type, Value
+from graphspec.graph.ir.graph import STRING, Dim, Shape, Type, Value, show
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.graph.kernels.context import Bound, Context, need
 from graphspec.graph.ops.op import Memoryless

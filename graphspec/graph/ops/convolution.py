@@ -8,14 +8,13 @@ from itertools import product
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import pieces
 from graphspec.graph.ir.dims import Dim, Shape, add, fixed_size, mul, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import add_rows, column_sums, contiguous
 from graphspec.graph.kernels.common import as_words, fold, negate
 from graphspec.graph.kernels.compiled import alone, available, pools_directly, twin, use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.kernels.correlation import StrideBlocks, correlation, input_gradient, transposed
 from graphspec.graph.kernels.windows import Axis, Window, ceil, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import TrainingOnly, Windowed, need_spatial

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.graph import Array, Type, Value, show
 from graphspec.graph.kernels.common import copy_cast, negate
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 _LOG_0 = -1e30  # stands for log 0: finite, so that differences of such values are not NaN

@@ -10,14 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.arrays.random import Stream
 from graphspec.graph.expressions import cos, exp, leaf, log, number, record, sin, sqrt, write
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.graph import Array, Type, Value, show
 from graphspec.graph.kernels.common import saved_like
-from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
+from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient, passes_on
 
 _LEVELS = 1 << 16  # an element is dropped if its 16 random bits are below ratio · 2¹⁶

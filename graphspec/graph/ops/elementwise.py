@@ -12,14 +12,12 @@ from math import inf
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import Expression, Function, kernel
-from graphspec.graph.ir.graph import Array, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Array, Range, Value
 from graphspec.graph.kernels.common import scratch_like, unsigned, within
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Calls, Context, need
 from graphspec.graph.ops.formulas import Gated, Row, register
 from graphspec.graph.ops.gelu import erf
 

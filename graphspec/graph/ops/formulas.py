@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.expressions import Expression, Formula, leaf, letters, record_blocks
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import each_block, output_for, saved_like
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.op import OPS, Memoryless, in_place
 
 

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order, pieces
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
+from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis
 from graphspec.graph.kernels.one_call import give_tanh
 from graphspec.graph.ops.op import TrainingOnly
 

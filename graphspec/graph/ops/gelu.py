@@ -12,13 +12,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph import expressions as ex
 from graphspec.graph.expressions import Expression, write
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import clip, in_blocks, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Context, need
+from graphspec.graph.kernels.context import Calls, Context, need
 from graphspec.graph.ops.formulas import Gated
 
 

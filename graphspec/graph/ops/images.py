@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order, pieces
 from graphspec.base.codes import Code
 from graphspec.graph.expressions import number, write
@@ -18,7 +17,7 @@ from graphspec.graph.ir.dims import Dim, mul, quotient, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.channels import contiguous
 from graphspec.graph.kernels.common import clip, copy_cast, copy_rows, sum_axes, within
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.dropout import identity, random_words
 from graphspec.graph.ops.op import Memoryless, TrainingOnly, in_place, into_gradient
 

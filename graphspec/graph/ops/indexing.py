@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import pieces
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.errors import Code, Diagnostic, SpecError
 from graphspec.graph.expressions import number, write
 from graphspec.graph.ir.dims import Dim, show, subtract
 from graphspec.graph.ir.dims import Shape as Sizes
@@ -20,7 +18,7 @@ from graphspec.graph.ir.graph import Array, Node, Type, Value
 from graphspec.graph.ir.ranges import Range as Interval
 from graphspec.graph.kernels.common import copy_cast, unsigned
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis, same_dtype
+from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis, same_dtype
 from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, c_contiguous, into_gradient, known_numbers
 from graphspec.graph.ops.shape import integer, reshaped, single, steps_in
 

@@ -10,15 +10,13 @@ from itertools import product
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import root, shard_slice
 from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, Shape, fixed_size, show
-from graphspec.graph.ir.graph import Array, Type, Value
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Array, Range, Type, Value
 from graphspec.graph.kernels.common import as_words, output_for, reduce_to, sum_axes
 from graphspec.graph.kernels.compiled import use_fast_kernel
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need
 from graphspec.graph.kernels.matmul import batched, matmul
 from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
 from graphspec.graph.ops.shape import NUMBERS, integer

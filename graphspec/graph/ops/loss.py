@@ -10,13 +10,11 @@ from math import prod
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.expressions import Expression, inverse_or_zero, kernel, leaf, record, write
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.graph import Array, Type, Value, show
 from graphspec.graph.kernels.common import as_vector, copy_cast, negate, scratch_like
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.kernels.softmax import subtract_largest
 from graphspec.graph.ops.elementwise import exp_of_negative
 from graphspec.graph.ops.op import TrainingOnly, as_shape, in_place, in_shape, into_gradient

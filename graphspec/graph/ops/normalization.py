@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import inverse_or_zero, maximum, reciprocal, sqrt, square, write
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array, Type, Value
+from graphspec.graph.ir.graph import Array, Type, Value, show
 from graphspec.graph.kernels import channels as kernels
 from graphspec.graph.kernels.common import scratch_like, sum_axes
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Backward, Bound, Context, broadcast, need, normalize_axis
+from graphspec.graph.kernels.context import Backward, Bound, Calls, Context, broadcast, need, normalize_axis
 from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.ops.op import Inference, Op, TrainingOnly, in_place, in_shape, passes_on
 

@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
-from graphspec.graph.ir.dims import Dim, Shape, show
-from graphspec.graph.ir.graph import Array, Node, Type, Value
+from graphspec.graph.ir.graph import Array, Dim, Node, Shape, Type, Value, show
 from graphspec.graph.ir.ranges import ANY, Range, hull
-from graphspec.graph.kernels.context import Backward, Bound, Context, need
+from graphspec.graph.kernels.context import Backward, Bound, Calls, Context, need
 from graphspec.graph.kernels.windows import Window, per_axis
 
 

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import fold
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.kernels.max_pool import MaxTaps, OnePass, Taps, along
 from graphspec.graph.kernels.windows import Axis, Window, output_dims, per_axis, window_axes, windows_along
 from graphspec.graph.ops.op import Op, Windowed, into_gradient, need_spatial, passes_on

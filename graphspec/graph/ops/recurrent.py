@@ -7,11 +7,10 @@ from typing import Any, ClassVar, cast
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.dims import Shape, fixed_size, show
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.compiled import twin
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.kernels.matmul import matmul
 from graphspec.graph.kernels.recurrence import (
     CellInputs,

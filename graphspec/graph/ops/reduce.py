@@ -12,14 +12,13 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.graph.expressions import exp, maximum, write
 from graphspec.graph.ir.dims import Shape, fixed_size
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import copy_cast, saved_like, scratch_like, sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need, normalize_axis
+from graphspec.graph.kernels.context import Bound, Calls, Context, need, normalize_axis
 from graphspec.graph.ops.indexing import scatter_rows
 from graphspec.graph.ops.op import Memoryless, Op, into_gradient, known_numbers, variants
 from graphspec.graph.ops.shape import integer

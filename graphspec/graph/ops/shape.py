@@ -8,14 +8,13 @@ from typing import Literal
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.layout import axis_order
 from graphspec.base.codes import Code
 from graphspec.graph.ir.dims import Dim, add, ceildiv, mul, product, quotient, show, subtract
 from graphspec.graph.ir.graph import STRING, Array, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range, hull
 from graphspec.graph.kernels.common import BLOCK_ELEMENTS, copy_cast, copy_rows, reduce_to, scratch_like, sum_axes
-from graphspec.graph.kernels.context import Bound, Context, broadcast, need, normalize_axis, same_dtype
+from graphspec.graph.kernels.context import Bound, Calls, Context, broadcast, need, normalize_axis, same_dtype
 from graphspec.graph.ops.op import Memoryless, as_shape, in_shape, into_gradient, known_numbers
 
 NUMBERS = frozenset(

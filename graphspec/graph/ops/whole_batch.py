@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from graphspec.base.arrays.calls import Calls
 from graphspec.graph.ir.graph import Array, Type, Value
 from graphspec.graph.kernels.common import sum_axes
-from graphspec.graph.kernels.context import Bound, Context, need
+from graphspec.graph.kernels.context import Bound, Calls, Context, need
 from graphspec.graph.ops.op import TrainingOnly, into_gradient
 
 

@@ -17,9 +17,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.random import Clock
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, Config, Neutral, NonNegative, Positive, Registry, invalid
-from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.errors import Code, Problem, did_you_mean
 from graphspec.graph.ir.graph import Array, Param, Segment
 from graphspec.graph.kernels.compiled import Neighbour, join
 from graphspec.graph.kernels.context import Group

@@ -389,7 +389,7 @@ def _versions(found: Findings) -> list[Block]:
         "platform": record.get("platform"),
         "processor cores": record.get("cores"),
         "BLAS kernels": _kernels(record),
-        "graphspec-kernels": _kernels(record, "compiled"),
+        "graphspec-onnx-kernels": _kernels(record, "compiled"),
         **several("blas_threads"),
         "workers": record.get("workers"),
         "seed": str(record.get("seed", found.model.seed)),

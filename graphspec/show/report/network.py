@@ -23,8 +23,7 @@ from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.engine.compiler.objective import TOTAL
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.session import Session
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Array
+from graphspec.graph.ir.graph import Array, show
 from graphspec.graph.target import Target
 from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.show.drawing import svg

@@ -6,8 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from graphspec.base.config import Config, Registry, as_tuple
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, wrong_rank
+from graphspec.vocabulary import Builder, Value, show, wrong_rank
 
 
 class Activation(Config):

@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import create_model
 
 from graphspec.base.config import Axes, NonNegative, Positive, class_name, setting
-from graphspec.base.errors import ShapeError
-from graphspec.vocabulary import Builder, Value, wrong_size
+from graphspec.vocabulary import Builder, ShapeError, Value, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation, feature_axes, feature_axis
 
 Formula = Callable[["Builder", "Value"], "Value"]

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 from pydantic import AfterValidator, ConfigDict, Field, create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Config, Registry, invalid
-from graphspec.base.errors import Diagnostic, Problem, SpecError
+from graphspec.base.errors import Code, Diagnostic, Problem, SpecError
 from graphspec.base.files import LOCK, is_leftover
 
 if TYPE_CHECKING:

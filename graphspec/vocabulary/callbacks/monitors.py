@@ -11,9 +11,8 @@ from typing import Any, Literal
 
 from pydantic import field_validator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Natural, NonNegative, Positive, PositiveInt, described, invalid, named, setting
-from graphspec.base.errors import Problem, did_you_mean
+from graphspec.base.errors import Code, Problem, did_you_mean
 from graphspec.base.files import make_folder
 from graphspec.base.text import count, few
 from graphspec.graph.schedules import SCHEDULES, Schedule

@@ -69,7 +69,7 @@ LAYERS.found_in(
         "text": "TextVectorization",
         "merging": """
             Add Subtract Multiply Average Maximum Minimum Concatenate Dot
-            GatherNodes SegmentSum SegmentMean SegmentMax
+            GatherNodes SegmentSum SegmentMean SegmentMax SegmentSoftmax
         """,
         "attention/multi_head": "MultiHeadAttention GroupQueryAttention",
         "normalization": """

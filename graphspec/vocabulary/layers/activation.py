@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import ClassVar
 
 from graphspec.base.config import Axes, IntOrInts, NonNegative, as_tuple, setting
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, activations, not_fixed, wrong_rank
+from graphspec.vocabulary import Builder, Value, activations, not_fixed, show, wrong_rank
 from graphspec.vocabulary.activations import functions
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer

@@ -9,15 +9,12 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import PositiveInt, described, setting
-from graphspec.base.errors import ShapeError
 from graphspec.graph.decompositions import band, join_heads, repeat_heads, scores, split_heads, weights
 from graphspec.graph.initializers import GlorotUniform, Ones, oriented
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Layout
+from graphspec.graph.ir.graph import Layout, show
 from graphspec.graph.kernels.context import broadcast
-from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.regularization import DropRate, drop

@@ -11,13 +11,11 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import Initializer
 from graphspec.graph.ir.dims import names_in, show
 from graphspec.graph.ir.graph import Array, Layout
-from graphspec.vocabulary import Builder, Value, not_fixed, wrong_size
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer

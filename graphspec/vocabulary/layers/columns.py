@@ -12,8 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, FloatOrFloats, IntOrInts, as_tuple, described, invalid, setting
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import MISSING_INTEGER, Type
+from graphspec.graph.ir.graph import MISSING_INTEGER, Type, show
 from graphspec.graph.ir.ranges import Range, of_dtype
 from graphspec.vocabulary import Array, Builder, Value, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axis

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Layout
+from graphspec.graph.ir.graph import Layout, show
 from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.activations import Activation
 from graphspec.vocabulary.layers import cells

@@ -9,8 +9,7 @@ import numpy as np
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, described, invalid, setting
 from graphspec.graph.initializers import INITIALIZERS, oriented
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_dtype, wrong_size
+from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, default_initializer, need_rank
 

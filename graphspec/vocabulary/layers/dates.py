@@ -13,8 +13,7 @@ import numpy as np
 from pydantic import AfterValidator
 
 from graphspec.base.config import FROM_LIST, invalid, setting
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.ranges import Range
+from graphspec.graph.ir.graph import Range, show
 from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers.indexed import mapped
 from graphspec.vocabulary.layers.layer import Layer, cast_to

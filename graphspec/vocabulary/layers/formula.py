@@ -7,12 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
 
-from graphspec.base.codes import Code
 from graphspec.base.config import invalid
-from graphspec.base.errors import ShapeError, did_you_mean, shorten
+from graphspec.base.errors import Code, ShapeError, did_you_mean, shorten
 from graphspec.base.formula import MAX_LENGTH, Parsed, Term, Wrong, parse
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, wrong_dtype
+from graphspec.vocabulary import Builder, Value, show, wrong_dtype
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, Number, cast_to
 
 _SIGNS = {"+": "add", "-": "subtract", "*": "multiply", "/": "divide", "//": "floor_divide", "%": "mod", "**": "power"}

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ
+from graphspec.graph.ir.graph import Range, show
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_allowed, shapes_differ
 from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, need_rank, number_of_ids, refused
 
 _NONE = "sparse tensors are not available: exported graphs have none"

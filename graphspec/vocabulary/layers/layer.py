@@ -9,13 +9,11 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, described, only, setting
-from graphspec.base.errors import ShapeError
 from graphspec.graph.constraints import CONSTRAINTS
 from graphspec.graph.constraints import Constraint as ConstraintConfig
 from graphspec.graph.initializers import INITIALIZERS, Initializer
-from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import REGULARIZERS, Regularizer
-from graphspec.vocabulary import Builder, Value, not_fixed, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, ShapeError, Value, not_fixed, show, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 
 if TYPE_CHECKING:

@@ -11,8 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 
 _BLOCK = 1 << 18  # numbers that are summed together

@@ -8,8 +8,7 @@ from itertools import pairwise
 from typing import Annotated, ClassVar, cast
 
 from graphspec.base.config import FROM_LIST, PositiveInt, described, setting
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, show, wrong_dtype, wrong_rank
 from graphspec.vocabulary.activations import feature_axis
 from graphspec.vocabulary.layers.layer import Layer, as_float, cast_to, need_rank, positions
 
@@ -308,3 +307,24 @@ class SegmentMax(Segments):
         candidates = g.Where(chosen, g.Unsqueeze(values, g.constant([1])), g.constant(-3.4028234e38, "float32"))
         found = g.Cast(g.ReduceMax(g.Cast(chosen, to="float32"), axes=(2,), keepdims=0), to="bool")
         return g.Where(found, g.ReduceMax(candidates, axes=(2,), keepdims=0), g.constant(0.0))
+
+
+class SegmentSoftmax(Segments):
+    """The softmax over the values of each segment, feature by feature: ``exp(v[b, e]) / Σ exp(v[b, e'])``, see SegmentSum.
+
+    The sum is over all e' with ``indices[b, e'] = indices[b, e]``. What belongs to no segment becomes 0.
+
+    Shapes: values (batch, edges, features), indices (batch, edges) → (batch, edges, features).
+    Veličković et al., *Graph Attention Networks*, ICLR 2018.
+    """
+
+    def lower(self, g: Builder, values: Value, ids: Value, *like: Value) -> Value:
+        return super().lower(g, values, ids, *like).with_mask(values.mask or ids.mask)
+
+    def join(self, g: Builder, belongs: Value, values: Value) -> Value:
+        of_segment = as_float(g, belongs)
+        of_edge = g.transpose(of_segment, (0, 2, 1))
+        counts = g.Greater(g.ReduceSum(of_edge, g.constant([2]), keepdims=1), g.constant(0.0))
+        largest = g.StopGradient(SegmentMax.join(self, g, belongs, values))  # type: ignore[arg-type]
+        parts = g.Exp(g.Where(counts, values - of_edge @ largest, g.constant(0.0)))
+        return g.Where(counts, parts / g.Max(of_edge @ (of_segment @ parts), g.constant(1e-30)), g.constant(0.0))

@@ -10,8 +10,7 @@ from pydantic import AfterValidator
 
 from graphspec.base.config import Axes, Neutral, Positive, PositiveInt, Rate, described, invalid, setting
 from graphspec.graph.initializers import INITIALIZERS
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, not_allowed, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, Value, not_allowed, show, wrong_rank, wrong_size
 from graphspec.vocabulary.activations import feature_axes
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer

@@ -8,8 +8,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from graphspec.base.config import ANY_VALUE, Neutral, Positive, PositiveInt, Size2, described, setting
-from graphspec.graph.ir.dims import has_rows, show
-from graphspec.vocabulary import Array, Builder, Value, not_allowed, not_fixed, wrong_rank, wrong_size
+from graphspec.vocabulary import Array, Builder, Value, has_rows, not_allowed, not_fixed, show, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.core import ReversibleEmbedding, Tied
 from graphspec.vocabulary.layers.layer import NEUTRAL, Layer

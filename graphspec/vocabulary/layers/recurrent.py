@@ -9,11 +9,8 @@ from typing import Annotated, ClassVar, Literal, cast
 import numpy as np
 from pydantic import AfterValidator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Neutral, described, invalid, setting
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, not_allowed, shapes_differ, wrong_rank
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_allowed, shapes_differ, show, wrong_rank
 from graphspec.vocabulary.layers import cells
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import Layer

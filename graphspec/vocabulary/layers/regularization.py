@@ -9,9 +9,8 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, described, invalid, setting
-from graphspec.graph.ir.dims import show
 from graphspec.graph.regularizers import L1L2
-from graphspec.vocabulary import Builder, Value, shapes_differ, wrong_rank
+from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_rank
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
 

@@ -9,11 +9,10 @@ from typing import Annotated
 from pydantic import AfterValidator
 
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, Size2, described, invalid, setting
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Shape, show, show_dim
 from graphspec.graph.ir.dims import product as count
 from graphspec.graph.size_formulas import Formulas, Size, parse, product
-from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank, wrong_size
+from graphspec.vocabulary import Builder, ShapeError, Value, not_fixed, wrong_rank, wrong_size
 from graphspec.vocabulary.layers.layer import Layer, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_last, from_channels_last, need_spatial
 

@@ -8,11 +8,8 @@ from typing import Annotated, Any, Literal, cast
 import numpy as np
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from graphspec.base.codes import Code
 from graphspec.base.config import Size2, described, one_or_each, setting
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Array, Builder, Value, not_fixed
+from graphspec.vocabulary import Array, Builder, Code, ShapeError, Value, not_fixed, show
 from graphspec.vocabulary.layers.layer import Layer
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, channels_first, from_channels_first, need_spatial
 

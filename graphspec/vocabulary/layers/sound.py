@@ -8,13 +8,10 @@ from typing import Annotated, Literal
 import numpy as np
 
 from graphspec.base.arrays.layout import Array, spectral_window
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ShapeError
 from graphspec.graph.initializers import STFT, WINDOW, Window
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Layout
-from graphspec.vocabulary import Builder, Value, wrong_rank
+from graphspec.graph.ir.graph import Layout, show
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, wrong_rank
 from graphspec.vocabulary.layers.layer import Layer, as_float
 from graphspec.vocabulary.layers.spatial import DataFormat, channels_first, window
 

@@ -13,11 +13,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import described
-from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.dims import Dim, names_in, show
-from graphspec.vocabulary import Builder, Value, not_fixed, wrong_rank
+from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_fixed, wrong_rank
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, as_float
 
 DataFormat = Annotated[

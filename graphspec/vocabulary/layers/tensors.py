@@ -12,9 +12,8 @@ import numpy as np
 from pydantic import AfterValidator, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
-from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.base.errors import Code, ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
 from graphspec.graph.initializers import oriented
 from graphspec.graph.ir.dims import Dim, show

@@ -10,8 +10,7 @@ import numpy as np
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import FROM_LIST, PositiveInt, invalid, only, setting
-from graphspec.graph.ir.dims import show
-from graphspec.vocabulary import Builder, Value, wrong_dtype, wrong_rank
+from graphspec.vocabulary import Builder, Value, show, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Encoding, Lookup, mapped
 from graphspec.vocabulary.layers.learners import Learner
 from graphspec.vocabulary.layers.vocabularies import CharacterLearner, VocabularyLearner, lower, spellings

@@ -13,13 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, PositiveInt, Texts, described, invalid, only, setting
-from graphspec.base.errors import ShapeError
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import MISSING_INTEGER
-from graphspec.graph.ir.ranges import Range
-from graphspec.vocabulary import Array, Builder, Value, shapes_differ, wrong_dtype, wrong_rank
+from graphspec.graph.ir.graph import MISSING_INTEGER, Range, show
+from graphspec.vocabulary import Array, Builder, Code, ShapeError, Value, shapes_differ, wrong_dtype, wrong_rank
 from graphspec.vocabulary.layers.indexed import Counts, Encoding, Lookup, Sparse, encode, mapped
 from graphspec.vocabulary.layers.layer import Layer, cast_to, refused
 from graphspec.vocabulary.layers.learners import Learner

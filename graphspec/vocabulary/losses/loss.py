@@ -7,9 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Rate, Registry, described, invalid
-from graphspec.base.errors import Problem
+from graphspec.base.errors import Code, Problem
 from graphspec.graph.ir.dims import show
 from graphspec.graph.ir.graph import Type
 from graphspec.graph.ir.ranges import Range

@@ -11,9 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar
 import numpy as np
 from pydantic import Field, PrivateAttr, create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import ANY_VALUE, Config, Neutral, Registry, as_tuple
-from graphspec.base.errors import Problem
+from graphspec.base.errors import Code, Problem
 from graphspec.graph.ir.dims import Dim, show
 from graphspec.graph.ir.graph import Graph
 from graphspec.vocabulary import Array, Builder, Value

@@ -8,9 +8,8 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from graphspec.base.codes import Code
 from graphspec.base.config import setting
-from graphspec.base.errors import Diagnostic, Problem, SpecError, shorten
+from graphspec.base.errors import Code, Diagnostic, Problem, SpecError, shorten
 from graphspec.vocabulary import Array, Value
 from graphspec.vocabulary.losses.loss import Loss
 from graphspec.vocabulary.metrics.metric import METRICS, Average, Compute, Metric, MetricState, ids

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
 
 from pydantic import PrivateAttr
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, setting
-from graphspec.base.errors import ProblemError, ShapeError
+from graphspec.base.errors import Code, ProblemError, ShapeError
 from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, Number

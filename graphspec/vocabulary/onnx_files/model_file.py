@@ -18,8 +18,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, NamedTuple
 
 from graphspec.base.budget import Budget, demand
-from graphspec.base.codes import Code
-from graphspec.base.errors import Diagnostic, SpecError
+from graphspec.base.errors import Code, Diagnostic, SpecError
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS
 

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError, RunError
+from graphspec.base.errors import Code, ProblemError, RunError
 from graphspec.graph.ir.graph import Array, numpy_dtype
 from graphspec.graph.onnx_model import Content, element_type
 from graphspec.graph.onnx_session import failure, session

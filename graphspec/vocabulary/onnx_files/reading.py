@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from graphspec.base.budget import Budget, demand
-from graphspec.base.codes import Code
 from graphspec.base.config import as_tuple
-from graphspec.base.errors import ProblemError, did_you_mean
+from graphspec.base.errors import Code, ProblemError, did_you_mean
 from graphspec.graph.onnx_session import sanitized
 from graphspec.vocabulary.onnx_files.model_file import ELEMENTS, OLDEST_OPSET, Declared, check_order, element, leads_out
 

@@ -17,8 +17,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.budget import demand
-from graphspec.base.codes import Code
-from graphspec.base.errors import ProblemError, RunError, ShapeError
+from graphspec.base.errors import Code, ProblemError, RunError, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
 from graphspec.graph.ir.graph import Array, Type, Value, numpy_dtype
 from graphspec.graph.kernels.context import need

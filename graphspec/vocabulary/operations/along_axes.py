@@ -11,9 +11,8 @@ import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
-from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Value, has_rows, show
 from graphspec.vocabulary.layers.layer import as_float, cast_to
 from graphspec.vocabulary.operations import operation as base
 from graphspec.vocabulary.operations.operation import Axes, Axis, AxisOrNone, KeepDims, add_row, number, operation

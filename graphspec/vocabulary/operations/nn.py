@@ -13,9 +13,8 @@ from graphspec.base.arrays.layout import spectral_window
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Natural, PositiveInt, Size2, described
 from graphspec.graph.initializers import WINDOW
-from graphspec.graph.ir.dims import has_rows, show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Value, has_rows, show
 from graphspec.vocabulary.layers import spatial
 from graphspec.vocabulary.layers.images import Resizing
 from graphspec.vocabulary.layers.layer import as_float, cast_to

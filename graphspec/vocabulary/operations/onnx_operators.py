@@ -16,7 +16,8 @@ from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.op import REQUIRED, declared_attributes
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import Number
-from graphspec.vocabulary.operations.operation import Operation, arity_of, inputs_of
+from graphspec.vocabulary.operations.operation import Operation, arity_of, inputs_of, layer_class
+from graphspec.vocabulary.operations.sampling import COMPOSED
 
 PREFIX = "onnx."
 
@@ -37,11 +38,14 @@ class OnnxOperator(Operation):
 @cache
 def names() -> tuple[str, ...]:
     """Return the names of all operators that a file may contain."""
-    return tuple(f"{PREFIX}{name}" for name in sorted(OPS) if OPS[name].exported and OPS[name].in_specs)
+    own = {name for name in OPS if OPS[name].exported and OPS[name].in_specs}
+    return tuple(f"{PREFIX}{name}" for name in sorted(own | COMPOSED.keys()))
 
 
 def make(name: str) -> type[Operation] | None:
     """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
+    if (composed := COMPOSED.get(name.removeprefix(PREFIX))) is not None:
+        return layer_class(name, composed, OnnxOperator)
     op = OPS.get(name.removeprefix(PREFIX))
     if op is None or not (op.exported and op.in_specs):
         return None

@@ -9,10 +9,8 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import create_model
 
-from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Neutral, described
-from graphspec.base.errors import ShapeError
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Code, ShapeError, Value
 from graphspec.vocabulary.layers.layer import LAYERS, NEUTRAL, Layer, Number, as_float, cast_to
 
 Function = Callable[..., Any]
@@ -78,11 +76,11 @@ def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
     return cls
 
 
-def layer_class(name: str, function: Function) -> type[Operation]:
+def layer_class(name: str, function: Function, base: type[Operation] | None = None) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
     own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
     arguments = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
-    return made(name, function, function.__doc__, arguments, module=function.__module__)
+    return made(name, function, function.__doc__, arguments, module=function.__module__, base=base)
 
 
 def add_row(module: str, name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None) -> None:
@@ -91,10 +89,16 @@ def add_row(module: str, name: str, function: Function, text: str, arguments: Ma
 
 
 def made(
-    name: str, function: Function, text: str | None, arguments: Mapping[str, Any] | None = None, *, module: str
+    name: str,
+    function: Function,
+    text: str | None,
+    arguments: Mapping[str, Any] | None = None,
+    *,
+    module: str,
+    base: type[Operation] | None = None,
 ) -> type[Operation]:
     """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
-    cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
+    cls = create_model(name, __base__=base or Operation, __module__=module, __doc__=text, **(arguments or {}))
     cls.function = staticmethod(function)
     cls.arity = arity_of(inputs_of(function))
     cls.integers = frozenset(k for k, p in enumerate(inputs_of(function)) if p.name in ("indices", "segment_ids"))

@@ -12,9 +12,8 @@ from pydantic import AfterValidator, Field
 from graphspec.base.budget import demand
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, MAX_SIZE, IntOrInts, Ints, PositiveInt, described, invalid
-from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need, normalize_axis
-from graphspec.vocabulary import Builder, Value
+from graphspec.vocabulary import Builder, Value, show
 from graphspec.vocabulary.layers.layer import LAYERS
 from graphspec.vocabulary.operations import operation as base
 from graphspec.vocabulary.operations.along_axes import Diagonal, axes_of, placed

@@ -340,7 +340,7 @@ def test_a_run_with_other_kernels_is_refused_if_they_round_in_another_way(
     refused = graphspec(*more, "training.epochs=3")
     assert refused.exit_code == 2
     said = (
-        "was started with graphspec-kernels 0.1.0, but there is no graphspec-kernels here: build it (`pip install "
+        "was started with graphspec-onnx-kernels 0.1.0, but there is no graphspec-onnx-kernels here: build it (`pip install "
         "./kernels` in graphspec's source), or start again"
     )
     assert said in " ".join(refused.stderr.split())
@@ -388,7 +388,7 @@ def test_forced_choices(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_kernels_of_another_abi_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     other = SimpleNamespace(ABI=compiled.ABI + 1, __version__="9.9")
     monkeypatch.setitem(__import__("sys").modules, "graphspec_kernels", other)
-    says = rf"graphspec-kernels 9\.9 has the ABI {other.ABI}, not {compiled.ABI}"
+    says = rf"graphspec-onnx-kernels 9\.9 has the ABI {other.ABI}, not {compiled.ABI}"
     with pytest.warns(UserWarning, match=rf"{says}: .*; `pip install \./kernels`"):
         assert load("") is None
     with pytest.raises(UsageError, match=f"GRAPHSPEC_KERNELS=compiled: {says}"):
@@ -400,5 +400,5 @@ def test_missing_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert load("reference") is None
-    with pytest.raises(UsageError, match="GRAPHSPEC_KERNELS=compiled: graphspec-kernels cannot be loaded"):
+    with pytest.raises(UsageError, match="GRAPHSPEC_KERNELS=compiled: graphspec-onnx-kernels cannot be loaded"):
         load("compiled")

@@ -212,7 +212,10 @@ ELSEWHERE = (
     | dict.fromkeys(("Formula",), "language/test_formulas.py")
     | dict.fromkeys(("GetItem",), "vocabulary/operations/test_get_item.py")
     | dict.fromkeys(("Onnx",), "vocabulary/onnx_files/test_layer.py")
-    | dict.fromkeys(("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSum"), "vocabulary/layers/test_merging.py")
+    | dict.fromkeys(
+        ("GatherNodes", "SegmentMax", "SegmentMean", "SegmentSoftmax", "SegmentSum"),
+        "vocabulary/layers/test_merging.py",
+    )
     | dict.fromkeys(("DepthToSpace", "Patches", "SpaceToDepth"), "vocabulary/layers/test_reshaping.py")
     | dict.fromkeys(("LayerScale", "StochasticDepth"), "vocabulary/layers/test_regularization.py")
 )

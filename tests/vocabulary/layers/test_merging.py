@@ -19,9 +19,10 @@ VALUES = RANDOM.standard_normal((3, 5, 2)).astype(np.float32)
 INPUTS = {"nodes": {"shape": ["n", 2]}, "edges": {"shape": ["e", 2], "dtype": "int64"}, "values": {"shape": ["e", 2]}}
 
 
-def computed(layer: dict[str, Any]) -> Any:
-    used = {name: kind for name, kind in INPUTS.items() if name in layer["inputs"]}
-    document = {"graphspec": 1, "name": "g", "inputs": used, "layers": [{"name": "y", **layer}], "outputs": {"y": {}}}
+def computed(layer: dict[str, Any], *before: dict[str, Any]) -> Any:
+    used = {name: kind for name, kind in INPUTS.items() if any(name in node["inputs"] for node in (layer, *before))}
+    layers = [*before, {"name": "y", **layer}]
+    document = {"graphspec": 1, "name": "g", "inputs": used, "layers": layers, "outputs": {"y": {}}}
     rows = {"nodes": NODES, "edges": EDGES, "values": VALUES}
     return gs.compile(document).run({name: rows[name] for name in used})["y"]
 
@@ -47,6 +48,22 @@ def test_segments(kind: str, join: Any, third: bool) -> None:
                 expected[b, s] = join(chosen, axis=0)
     named = {"inputs": ["values", "edges", "nodes"]} if third else {"inputs": ["values", "edges"], "num_segments": 6}
     np.testing.assert_allclose(computed({"type": kind, "column": 1, **named}), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("third", [True, False])
+def test_the_softmax_of_a_segment_sums_to_1(third: bool) -> None:
+    """Also for large values; what belongs to no segment, or is masked, is 0."""
+    count, values = (4, VALUES * 300) if third else (2, VALUES)
+    expected = np.zeros((3, 5, 2))
+    for b in range(3):
+        for s in range(count):
+            if (at := EDGES[b, :, 1] == s).any():
+                parts = np.exp(values[b][at] - values[b][at].max(0))
+                expected[b][at] = parts / parts.sum(0)
+    named = {"inputs": ["v", "edges", "nodes"]} if third else {"inputs": ["v", "edges"], "num_segments": 2}
+    scaled = {"name": "v", "type": "ops.multiply", "inputs": ["values", 300.0 if third else 1.0]}
+    found = computed({"type": "SegmentSoftmax", "column": 1, **named}, scaled)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["SegmentSum", "SegmentMean", "SegmentMax"])

@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Node, Value
+from graphspec.graph.ir.graph import Node, Value, show
 from graphspec.graph.onnx_model import OPSET
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RowAxes

@@ -25,6 +25,7 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.ops.op import declared_attributes
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import Constant, Weights, kind_of, of_array, our_dtype, refuse
+from graphspec.vocabulary.operations.sampling import COMPOSED
 
 
 def label(node: Any) -> str:
@@ -297,10 +298,19 @@ def conv_transpose(call: Call) -> Found:
 
 
 def pool(call: Call) -> Found:
-    """MaxPool and AveragePool; the indices of MaxPool are refused."""
-    if call.used(1):
-        raise refuse("returns indices, which are not available in training")
-    return emit(call)
+    """MaxPool and AveragePool. The indices of MaxPool count in a row, as for a batch of one; MaxUnpool takes them so."""
+    if not call.used(1):
+        return emit(call)
+    Y, at = composed(call)
+    assert isinstance(at, Value)
+    return [Y, at.node.inputs[0] if at.node else None]
+
+
+def composed(call: Call) -> Found:
+    """An operator that is made of others here."""
+    with call.g as g:
+        outputs = COMPOSED[call.node.op_type](g, *call.values(), **call.attributes())
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 def recurrent(call: Call) -> Found:
@@ -518,6 +528,7 @@ HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form dif
     "InstanceNormalization": instance_normalization,
     "GroupNormalization": group_normalization,
     "ConvTranspose": conv_transpose,
+    **dict.fromkeys(COMPOSED, composed),
     "MaxPool": pool,
     "AveragePool": pool,
     **dict.fromkeys(("LSTM", "GRU", "RNN"), recurrent),

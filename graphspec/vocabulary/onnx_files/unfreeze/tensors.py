@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphspec.base.codes import Code
-from graphspec.base.errors import ShapeError
+from graphspec.base.errors import Code, ShapeError
 from graphspec.graph.ir.graph import STRING, Array, Layout, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.graph.ops import OPS, Op

@@ -235,3 +235,25 @@ def test_constant_nodes_of_all_kinds() -> None:
     ]
     model = model_of(nodes, {"x": ["n", 3]}, ["y"], {"none": np.zeros(0, np.int64)})
     Trial(model, {"x": ("N", 3)}).check({"x": weights(4, 3)})
+
+
+def test_pictures_at_computed_places_and_pooling_undone_train() -> None:
+    nodes = [
+        node("Conv", "x w1", "c", pads=[1, 1, 1, 1]),
+        node("MaxPool", "c", "p at", kernel_shape=[2, 2], strides=[2, 2]),
+        node("MaxUnpool", "p at", "u", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Flatten", "x", "f"),
+        node("Gemm", "f w2 b2", "d"),
+        node("Reshape", "d form", "theta"),
+        node("Shape", "x", "sizes"),
+        node("AffineGrid", "theta sizes", "grid", align_corners=1),
+        node("GridSample", "u grid", "y", align_corners=1, padding_mode="border"),
+    ]
+    b2, form = np.array([1, 0, 0, 0, 1, 0], np.float32), np.array([-1, 2, 3])
+    tensors = {"w1": weights(2, 3, 3, 3), "w2": weights(72, 6) * 0.1, "b2": b2, "form": form}
+    model = model_of(nodes, {"x": ["n", 3, 4, 6]}, ["y"], tensors, opset=20)
+    trial = Trial(model, {"x": ("N", 3, 4, 6)})
+    assert trial.trained == ["net/w1", "net/w2", "net/b2"]
+    for rows in (1, 3):
+        trial.check({"x": weights(rows, 3, 4, 6)})
+    trial.check_gradient({"x": weights(1, 3, 4, 6)})
