@@ -7,7 +7,7 @@ of opset 17 and returns the output, or a tuple of outputs. Layers that need the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -197,11 +197,45 @@ def _is_finite(mask: Value) -> bool:
     return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)
 
 
+# Loops.
+Step = Callable[[Builder, Sequence[Value], Sequence[Value], Mapping[str, Value]], Sequence[Value]]
+"""Emits a step, of a builder, the states before it, what it reads of the sequences, and values that are always the same."""
+
+
+def repeated(g: Builder, step: Step, states: Any, sequences: Any, same: Any, reverse: int) -> tuple[Any, Any]:
+    """Emit a Scan; return the last states, and all that the steps return, the states first, for every step."""
+    body = Graph(f"{g.owner}/{g._prefix}step")
+    with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
+        before = [placeholder(b, "state", s.type) for s in states]
+        now = [placeholder(b, "sequence", Type(s.dtype, s.shape[1:])) for s in sequences]
+        after = step(b, before, now, {name: placeholder(b, name, v.type) for name, v in same.items()})
+        give_outputs(b, [*after[: len(states)], *after])
+    found = emit_scan(g, body, states, sequences, list(same.values()), reverse)
+    return found[: len(states)], found[len(states) :]
+
+
+def placeholder(b: Builder, name: str, type_: Type) -> Value:
+    """Return a new input of a step."""
+    value = Value(b._unique(f"{b.owner}/{b._prefix}{name}"), type_, "input")
+    b.graph.inputs[value.name] = value
+    return value
+
+
+def give_outputs(b: Builder, values: Sequence[Value]) -> None:
+    """Make these the outputs of a step."""
+    b.graph.outputs = {f"{b.owner}/{b._prefix}out{k}": v for k, v in enumerate(values)}
+
+
+def emit_scan(g: Builder, body: Graph, states: Any, sequences: Any, same: Any, reverse: int) -> Sequence[Value]:
+    """Emit a Scan of a step; return its outputs."""
+    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": reverse}
+    found = g.emit("Scan", [*states, *sequences, *same], attributes)
+    return found if isinstance(found, tuple) else (found,)
+
+
 @decomposes("Viterbi")
 def viterbi(g: Builder, op: Any, X: Value, A: Value, ends: Value, mask: Value | None = None) -> Value:
     """Emit a Scan of the best scores and where they came from, and a Scan back along the best sequence."""
-    from graphspec.graph.derivatives.recurrences import repeated
-
     zero, one, tags = g.constant([0]), g.constant([1]), g.constant(np.arange(X.fixed(2)))
     first, last = g.Split(ends, g.constant([1, 1]), axis=0)
     steps = g.transpose(X, (1, 0, 2))

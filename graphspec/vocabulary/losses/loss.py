@@ -79,7 +79,7 @@ class Loss(Config):
 
     def class_axis(self, y_pred: Value) -> int | None:
         """The non-negative axis of the head with one unit per class; None if units do not stand for classes."""
-        return None if self.targets == "groups" else y_pred.rank - 1
+        return None if self.targets in ("groups", "one", "times") else y_pred.rank - 1
 
     def point(self, answers: Array) -> Array:
         """Return the one answer for each target, of answers that have several."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import FROM_LIST, Positive, described, setting
@@ -155,13 +156,8 @@ class NegativeBinomial(Loss, label="negative_binomial", targets="one", fits="num
     def target(self, y_pred: Value) -> Type:
         return Type("float32", y_pred.shape[:-1])
 
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None
-
     def point(self, answers: Array) -> Array:
-        """Return the mean."""
-        middle: Array = answers[..., 0]
-        return middle
+        return np.asarray(answers[..., 0])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank < 2 or y_pred.shape[-1] != 2:
@@ -198,19 +194,10 @@ class Cox(Loss, label="cox", targets="times", fits="numbers", uses_mask=False):
     def target(self, y_pred: Value) -> Type:
         return Type("float32", (y_pred.shape[0], 2))
 
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank == 1 or (y_pred.rank == 2 and y_pred.shape[1] == 1):
             return []
         return refuse(f"needs one risk per row, got {show(y_pred.shape)}", "use a Dense layer with one unit")
-
-    def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if not op.value_range.finite:
-            return []
-        return warn(f"needs the logarithm of a risk, but {op.activation} is limited", "remove the activation")
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         h = g.reshape(y_pred, (-1, 1))
@@ -252,9 +239,6 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
 
     def target(self, y_pred: Value) -> Type:
         return Type("float32", y_pred.shape[:-1])
-
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None
 
     @property
     def places(self) -> tuple[int, int, int]:
