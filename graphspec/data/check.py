@@ -323,8 +323,6 @@ class _Check(Reporter):
             return None
         for head in self.signature.ctc & self.arrays.keys():
             self._check_ctc(head)
-        for head in self.signature.pointers & self.arrays.keys():
-            self._check_pointers(head)
         return None if self.found else data
 
     def _count_steps(self) -> None:
@@ -351,16 +349,6 @@ class _Check(Reporter):
                 self.report(section, name, Problem(Code.WRONG_LENGTH, text, hint), subject)
         if common == 0:
             self.report("file", first, _NO_ROWS, self.file if self.source else self._places[first][1])
-
-    def _check_pointers(self, head: str) -> None:
-        """Report a class id that the head has no place for, in these arrays."""
-        classes = self.signature.steps(self._shapes()).get(head) if self.signature.steps is not None else None
-        spare = [MISSING_INTEGER, *([self.signature.ignored[head]] if head in self.signature.ignored else ())]
-        try:
-            if classes is not None:
-                check_range(self.arrays[head], Range(0, classes - 1), "class", "classes are steps, from 0", spare)
-        except DataError as error:
-            self.report("targets", head, placed(error, self.place).problem, self._places[head][1])
 
     def _check_ctc(self, head: str) -> None:
         """Report a label sequence that has no path through its time steps."""

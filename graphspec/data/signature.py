@@ -42,7 +42,6 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
     ctc = frozenset(h.name for h in spec.heads.values() if h.loss is not None and targets_of(h.loss) == "labels")
     axes = {name: loss.class_axis(values[name]) for name, loss in losses.items() if kinds[name] in ("ids", "labels")}
     classes = {name: values[name].shape[axis] for name, axis in axes.items() if axis is not None}
-    pointers = {n: axis for n, axis in axes.items() if axis is not None and isinstance(classes[n], str)}
     ignored = {h.name: getattr(h.loss, "ignore_class", None) for h in trained}
     imputing = [(n.inputs, n.layer.missing_texts) for n in spec.nodes if isinstance(n.layer, Impute)]
     # a head may learn labels from texts if it has classes
@@ -66,8 +65,7 @@ def data_signature(spec: Spec, graph: Graph, *, targets: bool = True) -> DataSig
         unlabelled={h.name: _compared(graph, h) for h in others},
         class_inputs=frozenset(h.target.name for h in others if h.target is not None and h.loss is not None),
         unread=frozenset() if targets else frozenset(spec.inputs) - graph.inputs.keys(),
-        pointers=frozenset(pointers),
-        steps=lambda shapes: _steps(graph, dict.fromkeys(ctc, 1) | pointers, shapes),
+        steps=lambda shapes: _steps(graph, ctc, shapes),
     )
 
 
@@ -97,12 +95,10 @@ def _gaps(spec: Spec) -> frozenset[str]:
     return frozenset(n for n in able if n not in heads and all(readers.get(n, [False])))
 
 
-def _steps(graph: Graph, heads: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
-    """Return the sizes of heads along their axes, such as the time steps of CTC, for these input shapes."""
+def _steps(graph: Graph, heads: frozenset[str], shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+    """Return the time steps of CTC heads for these input shapes."""
     known = infer_shapes(graph, graph.needed(graph.outputs[h] for h in heads), shapes)
-    return {
-        h: int(known[graph.outputs[h].name].shape[axis]) for h, axis in heads.items() if graph.outputs[h].name in known
-    }
+    return {h: int(known[graph.outputs[h].name].shape[1]) for h in heads if graph.outputs[h].name in known}
 
 
 def load_all(spec: Spec, graph: Graph, cache: Path | None = None) -> tuple[dict[str, Dataset], list[Diagnostic]]:

@@ -262,8 +262,7 @@ class DataSignature:
     unlabelled: Mapping[str, Type] = field(default_factory=dict)  # heads whose loss has no targets, maybe weights
     class_inputs: frozenset[str] = frozenset()  # inputs with which heads compare: their ids are classes
     unread: frozenset[str] = frozenset()  # inputs that only losses read; predictions ignore arrays for them
-    pointers: frozenset[str] = frozenset()  # heads whose targets are ids of classes on an axis that varies
-    # the time steps of every CTC head, and the classes of pointers, given the inputs' shapes
+    # the time steps of every CTC head, given the inputs' shapes
     steps: Callable[[Mapping[str, tuple[int, ...]]], Mapping[str, int]] | None = None
 
     @property

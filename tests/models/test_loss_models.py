@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from short_models import Arrays, assert_equal_to_float64, compiled, spec_lines, statements
 
+import graphspec as gs
+
 ROWS = 8
 DRAW = np.random.default_rng(5)
 
@@ -271,6 +273,18 @@ def test_loss_and_gradients_are_those_of_float64(name: str, tmp_path: Path) -> N
 
 
 LENGTHS = {name: (spec_lines(spec), statements(reference)) for name, (spec, reference, _) in MODELS.items()}
+
+
+def test_a_pointer_beyond_the_last_step_is_refused(tmp_path: Path) -> None:
+    spec, _, given = MODELS["pointer network"]
+    x = {"x": given["x"].astype(np.float32), "pick": given["pick"]}
+    model = compiled(spec, tmp_path, ROWS)
+    model.fit({"x": x["x"][:, :3], "pick": x["pick"] % 3}, epochs=1, verbose=0)
+    with pytest.raises(gs.SpecError, match="looks up id 5, outside 0 … 4"):
+        model.fit({**x, "pick": x["pick"] * 0 + 5}, epochs=1, verbose=0)
+    smooth = "{type: sparse_categorical_crossentropy, label_smoothing: 0.1}"
+    with pytest.raises(gs.SpecError, match="needs a fixed number of classes"):
+        compiled(spec.replace("loss: sparse_categorical_crossentropy", f"loss: {smooth}"), tmp_path, ROWS)
 
 
 def test_the_mean_over_counted_elements_is_that_of_a_batch(tmp_path: Path) -> None:

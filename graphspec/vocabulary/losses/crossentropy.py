@@ -251,6 +251,8 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         if self.ignore_class is not None:
             counts = ~g.Equal(y_true, g.constant(self.ignore_class))
             y_true = g.Where(counts, y_true, g.constant(0))
+        if not isinstance(y_pred.shape[self.axis], int):  # data are not checked: batches differ
+            y_true = g.CheckIds(y_true, g.Shape(self.classes_last(g, y_pred)), size=2**31, argument="")
         logits, s = self.logits(y_pred), self.label_smoothing
         if s:
             classes = y_pred.fixed(self.axis)
