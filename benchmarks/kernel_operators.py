@@ -11,7 +11,7 @@ from benchmarks.kernel_softmax import softmaxes
 from graphspec.base.arrays.calls import Calls
 from graphspec.graph.kernels.compiled import of_rows
 from graphspec.graph.kernels.recurrence import Gate
-from graphspec.graph.ops.gelu import gelu
+from graphspec.graph.ops.elementwise import gelu
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
 from graphspec.graph.ops.normalization import normalize, normalize_gradient
 from graphspec.graph.ops.recurrent import gru_factors, lstm_back, lstm_factors, lstm_state

@@ -11,7 +11,7 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.graph.kernels.compiled import TWINS
 from graphspec.graph.kernels.softmax import divide_by_sum, largest, softmax_gradient, subtract_largest
 from graphspec.graph.ops.attention import scaled_columns
-from graphspec.graph.ops.gelu import gelu_by_tanh
+from graphspec.graph.ops.elementwise import gelu_by_tanh
 from graphspec.graph.ops.loss import class_gradient, pick, squared_error
 
 Array = np.ndarray[Any, Any]

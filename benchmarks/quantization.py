@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import graphspec as gs
-from graphspec.export.gate import MAX_LOSS
-from graphspec.export.quantize import KINDS, Verdict
+from graphspec.export.quantize import KINDS, MAX_LOSS, Verdict
 
 SPECS = Path(__file__).resolve().parents[1] / "specs"
 HEAD = ("spec", "epochs", "metric", "float32", *(f"{kind} (change)" for kind in KINDS))

@@ -121,7 +121,7 @@ sys.meta_path.append(_PublicModules)
 def load_ipython_extension(shell: Any) -> None:
     """Add ``%%graphspec`` to a notebook: ``%load_ext graphspec`` calls this."""
     from graphspec.api.model import compile as compiled
-    from graphspec.show.notebook.magic import register
+    from graphspec.show.notebook.pages import register
 
     register(shell, compiled)
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,7 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
+def node_cases(pytestconfig: pytest.Config) -> Mapping[str, list[Any]]:
     """ONNX's node tests of one operator each, by operator: made once, in some seconds, and kept in pytest's cache."""
     import onnx
     from filelock import FileLock
@@ -135,12 +135,27 @@ def node_cases(pytestconfig: pytest.Config) -> dict[str, list[Any]]:
 
     from graphspec.base.files import write_atomic
 
-    kept = pytestconfig.cache.mkdir("onnx") / f"node_cases-{onnx.__version__}.pickle"
+    kept = pytestconfig.cache.mkdir("onnx") / f"node_cases_by_operator-{onnx.__version__}.pickle"
     with FileLock(f"{kept}.lock"):  # the other process of this run waits for them
         if not kept.exists():
-            write_atomic(kept, pickle.dumps(load_node_cases()))
-    found: dict[str, list[Any]] = pickle.loads(kept.read_bytes())
-    return found
+            write_atomic(kept, pickle.dumps({op: pickle.dumps(cases) for op, cases in load_node_cases().items()}))
+    return Unpickled(pickle.loads(kept.read_bytes()))
+
+
+class Unpickled(Mapping[str, Any]):
+    """A mapping whose values are unpickled when they are asked for: each process of the tests asks for some."""
+
+    def __init__(self, texts: dict[str, bytes]) -> None:
+        self.texts = texts
+
+    def __getitem__(self, key: str) -> Any:
+        return pickle.loads(self.texts[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def __len__(self) -> int:
+        return len(self.texts)
 
 
 def pytest_sessionstart() -> None:

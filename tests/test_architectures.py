@@ -55,48 +55,27 @@ PARAMETERS = {
     "wide_and_deep": 43_977,
 }
 SMALLER = {
-    "conformer_s": [
-        *(
-            "vars.mels=20",
-            "vars.coarse=4",
-            "vars.dim=12",
-            "vars.flat=48",
-            "vars.wide=24",
-            "vars.double=24",
-            "vars.heads=2",
-        ),
-        *("vars.head=6", "vars.kernel=3", "vars.depth=2", "vars.pieces=5"),
-    ],
-    "convnext_tiny": [
-        *("vars.size=32", "vars.layer_scale=0.1"),  # 1e-6 gives the branches hardly a gradient
-        *(f"layers.stage3{k}.params.wide=64" for k in "abcdefghi"),
-        *(f"layers.stage4{k}.params.wide=64" for k in "abc"),
-    ],
-    "deeplab_v3_plus": ["vars.size=32", "vars.coarse=2"],
+    "conformer_s": ["vars.mels=20", "vars.dim=12", "vars.heads=2", "vars.kernel=3", "vars.depth=2", "vars.pieces=5"],
+    "convnext_tiny": ["vars.size=32", "vars.thin=24", "vars.layer_scale=0.1"],  # 1e-6: hardly a gradient
+    "deeplab_v3_plus": ["vars.size=32"],
     "densenet121": ["vars.size=64"],
     "dlrm": ["vars.rows=52", f"layers.first.value={[2 * k for k in range(26)]}"],
     "efficientnet_b0": ["vars.size=32"],
     "gin": ["vars.width=16", "vars.hidden=32"],
     "inception_v3": ["vars.size=96"],
     "mlp_mixer": [
-        *("vars.size=32", "vars.patches=4", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32"),
-        "vars.depth=2",
+        *("vars.size=32", "vars.channels=16", "vars.token_units=8", "vars.channel_units=32", "vars.depth=2"),
         "layers.object.kernel_initializer=lecun_normal",  # zeros give no other weight a gradient in the first step
     ],
     "mobilenet_v2": ["vars.size=64"],
     "resnet50": ["vars.size=64"],
     "simclr": ["vars.size=16", "vars.wide=64", "training.optimizer.learning_rate=0.1"],  # the first step has none
-    "swin_t": [
-        *("vars.size=64", "vars.window=2", "vars.places=4", "vars.shift=1", "vars.back=-1"),
-        *(f"layers.edges{k + 1}.params={{side: {16 >> k}, inner: {(16 >> k) - 1}}}" for k in range(3)),
-        *(f"layers.stage{k}.params.wide=64" for k in ("3a", "3b", "3c", "3d", "3e", "3f", "4a", "4b")),
-        "training.seed=2",  # drops no branch for both rows
-    ],
-    "temporal_fusion_transformer": ["vars.past=6", "vars.future=3", "vars.steps=9", "vars.width=8", "vars.head=4"],
-    "unet": ["vars.size=32", "vars.thin=8", "vars.f2=16", "vars.f3=16", "vars.f4=32", "vars.deep=32"],
+    "swin_t": ["vars.size=64", "vars.window=2", "vars.thin=32", "training.seed=2"],  # drops no branch for both rows
+    "temporal_fusion_transformer": ["vars.past=6", "vars.future=3", "vars.width=16"],
+    "unet": ["vars.size=32", "vars.thin=4"],
     "vgg16": ["vars.size=32", "vars.wide=64"],
     "vit_b16": [
-        *("vars.size=32", "vars.channels=32", "vars.head=8", "vars.heads=4", "vars.hidden=32", "vars.depth=2"),
+        *("vars.size=32", "vars.channels=32", "vars.heads=4", "vars.depth=2"),
         "layers.object.kernel_initializer=lecun_normal",
     ],
 }

@@ -102,6 +102,8 @@ def test_answer(name: str) -> None:
     assert found, "nothing is wrong with it"
     assert all(d.hint for d in found), "a diagnostic has no fix"
     assert found == sorted(found, key=Diagnostic.sort_key)
+    assert_json(name, found)
+    assert_places(name, found)
 
 
 @pytest.mark.slow
@@ -114,9 +116,7 @@ def test_answer_of_a_fresh_process(name: str) -> None:
     assert done.stdout.startswith((HERE / name).with_suffix(".txt").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_json(name: str) -> None:
-    found = answer(name)
+def assert_json(name: str, found: list[Diagnostic]) -> None:
     records = json.loads(render_json(found))
     assert len(records) == len(found)
     for record, diagnostic in zip(records, found, strict=True):
@@ -141,11 +141,10 @@ def test_json(name: str) -> None:
             assert node["shape"] is None or alone or node["shape"][:1] == ["N"]
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_place(name: str) -> None:
+def assert_places(name: str, found: list[Diagnostic]) -> None:
     """What is underlined is there, and the path of keys leads somewhere, but for a text that is no document at all."""
     lines = re.split("\r\n|\r|\n", Path(name).read_bytes().decode("utf-8", "replace"))
-    for d in answer(name):
+    for d in found:
         if d.line is None:
             assert d.file == "--set"
             continue

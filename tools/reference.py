@@ -47,7 +47,7 @@ TEXT = {"shape": [1], "dtype": "string"}
 WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "RandomCrop", "height": 4, "width": 4}, {"shape": [6, 5, 3]}),
     ({"type": "Whitening"}, {"shape": [4, 4, 1]}),
-    ({"type": "FlipMean", "inputs": ["x", "x"]}, {"shape": [4, 4, 1]}),
+    *(({"type": name, "inputs": ["x", "x"]}, {"shape": [4, 4, 1]}) for name in ("FlipMean", "MixUp", "CutMix")),
     ({"type": "DateParts", "parts": ["year", "weekday"]}, TEXT),
     ({"type": "Hashing", "num_bins": 4}, TEXT),
     ({"type": "HashedCrossing", "num_bins": 4, "inputs": ["x", "x"]}, TEXT),

@@ -232,7 +232,7 @@ class Model(Explainable):
         """
         from graphspec.engine.training.prepare import calibration_rows, held_out_rows
         from graphspec.export import export
-        from graphspec.export.gate import quantization_of
+        from graphspec.export.quantize import quantization_of
 
         path = path_of("path", path)
         if path.is_dir():

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from traceback import walk_tb
-from types import FrameType
 from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema, model_validator
@@ -22,7 +21,7 @@ from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
 from graphspec.base.errors import Code, Problem, did_you_mean, shorten
-from graphspec.base.synonyms.names import fold, otherwise, synonym
+from graphspec.base.synonyms.keys import fold, otherwise, synonym
 
 T = TypeVar("T", bound="Config")
 V = TypeVar("V")
@@ -190,15 +189,12 @@ def load_plugins() -> list[str]:
 
 def failure(error: BaseException) -> str | None:
     """Return what a plugin's code raised, and where; None if it comes from elsewhere."""
-    frames = [(frame, line) for frame, line in walk_tb(error.__traceback__) if _package(frame) in _packages]
-    if not frames:
-        return None
-    frame, line = frames[-1]
-    return f"{type(error).__name__}: {shorten(str(error), 300)} ({Path(frame.f_code.co_filename).name}, line {line})"
-
-
-def _package(frame: FrameType) -> str:
-    return str(frame.f_globals.get("__name__")).partition(".")[0]
+    steps = [
+        (frame.f_globals.get("__name__"), frame.f_code.co_filename, at) for frame, at in walk_tb(error.__traceback__)
+    ]
+    own = [(file, at) for module, file, at in steps if str(module).partition(".")[0] in _packages]
+    place = f"{Path(own[-1][0]).name}, line {own[-1][1]}" if own else None
+    return place and f"{type(error).__name__}: {shorten(str(error), 300)} ({place})"
 
 
 _FEW = 15  # classes that a hint lists
@@ -272,8 +268,8 @@ class Registry(Generic[T]):
             if self._rows.setdefault(name, (names, make))[0] is not names:
                 raise ValueError(f"two {self.kind} classes are called {name!r}")
 
-    def get(self, name: str) -> type[T] | None:
-        """Return the class of this name, or None. Imports its module, or all plugins, and makes the class if necessary."""
+    def get(self, name: str, *, plugins: bool = True) -> type[T] | None:
+        """Return the class of this name, or None. Imports its module, or ``plugins``, and makes the class if necessary."""
         if name not in self._classes and name in self._modules:
             module = import_module(self._modules[name])
             if name in self._rows:
@@ -283,10 +279,11 @@ class Registry(Generic[T]):
             elif name not in self._classes and isinstance(found := vars(module).get(class_name(name)), type):
                 self._classes[name] = found  # the table is all that a class without a decorator needs
         elif name not in self._classes and (maker := self._made.get(name.partition(".")[0])) is not None:
-            if (made := import_module(maker).make(name)) is None:
-                return None
+            module = import_module(maker)
+            if (made := module.make(name)) is None or name not in module.names():
+                return made  # type: ignore[no-any-return]
             self._classes[name] = made
-        elif name and name not in self._classes and name not in self.refused:
+        elif plugins and name and name not in self._classes and name not in self.refused:
             load_plugins()
         return self._classes.get(name)
 

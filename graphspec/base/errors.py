@@ -155,7 +155,6 @@ class Diagnostic:
 
     @property
     def is_error(self) -> bool:
-        """Whether this is an error, not a warning."""
         return self.severity == "error"
 
     @property
@@ -183,7 +182,6 @@ class Diagnostic:
         return text if self.hint is None else f"{text} (help: {self.hint})"
 
     def as_warning(self) -> Diagnostic:
-        """Return a copy with the severity ``warning``."""
         return replace(self, severity="warning")
 
 

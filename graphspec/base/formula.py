@@ -75,7 +75,6 @@ class Parsed(NamedTuple):
     wrong: Sequence[Wrong]
 
     def names(self) -> dict[str, Term]:
-        """Return the names, each with the first term that has it."""
         found: dict[str, Term] = {}
         for term in self.terms:
             if term.kind == "name":
@@ -101,7 +100,6 @@ class _Parser:
         self.start = self.end = self.before = 0  # its place, and the end of the one before
 
     def whole(self) -> None:
-        """Read the formula."""
         if len(self.text) > MAX_LENGTH:
             self._stop(0, 1, f"has {len(self.text):,} characters, at most {MAX_LENGTH:,}", _SPLIT)
         self._next()

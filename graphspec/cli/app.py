@@ -10,12 +10,11 @@ from graphspec.cli.explain import explain
 from graphspec.cli.export import export
 from graphspec.cli.init import import_, init
 from graphspec.cli.inspect import inspect
-from graphspec.cli.page import page
+from graphspec.cli.page import page, serve
 from graphspec.cli.predict import predict
 from graphspec.cli.report import card, report
 from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
-from graphspec.cli.serve import serve
 from graphspec.cli.summary import plot, summary
 from graphspec.cli.train import train
 from graphspec.cli.usage import app_of

@@ -129,13 +129,13 @@ def _computes() -> Finding:
     """Train a network for a step, and export it, which compares onnxruntime's answers with the runtime's."""
     import numpy as np
 
-    import graphspec as gs
+    from graphspec.api.model import compile as compiled
 
     layers = [{"type": "Dense", "units": 4, "activation": "relu"}, {"name": "y", "type": "Dense", "units": 1}]
     spec = {"graphspec": 1, "name": "doctor", "inputs": {"x": {"shape": [3]}}, "layers": layers}
     try:
         with tempfile.TemporaryDirectory() as folder:
-            model = gs.compile(spec | {"outputs": {"y": {"loss": "mean_squared_error"}}})
+            model = compiled(spec | {"outputs": {"y": {"loss": "mean_squared_error"}}})
             model.fit(np.ones((8, 3), np.float32), np.ones((8, 1), np.float32), epochs=1, verbose=0)
             model.export(Path(folder) / "doctor.onnx")
     except Exception as error:  # whatever is wrong here is the answer

@@ -193,7 +193,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
 def _from_tags(path: Path, source: Path, target: str | None, *, required: bool) -> bool:
     """Write a spec for the tags of tokens, and return True, if the target has lists or they are ``required``."""
     from graphspec.data.profile import profile
-    from graphspec.data.suggest_tags import tags
+    from graphspec.data.suggest_series import tags
 
     with naming_source(source):
         table, form = table_of(source)
@@ -268,11 +268,20 @@ def import_(
         Path | None, output_file("The spec to write; by default FILE's name with .yaml, in this folder.", "SPEC")
     ] = None,
     overwrite: Annotated[bool, flag("--overwrite", "Replace files that exist.")] = False,
+    sizes: Annotated[
+        list[str] | None,
+        option("NAME=N", "A size that an ONNX file leaves open, or all of an input; may be repeated.", "--size"),
+    ] = None,
 ) -> None:
     """Write a spec from a network that Keras saved, with its weights, or from an ONNX file. No code of the file runs."""
     from graphspec.foreign.importing.importer import import_file
 
-    found = import_file(path, output, overwrite=overwrite, schema=place)
+    given: dict[str, int] = {}
+    for text in sizes or ():
+        if (match := re.fullmatch(r"(.+)=0*([1-9]\d{0,8})", text, re.ASCII)) is None:
+            raise UsageError(f"`--size {text}` is no size: write a name in the file and a number: `--size width=224`")
+        given[match[1]] = int(match[2])
+    found = import_file(path, output, overwrite=overwrite, sizes=given, schema=place)
     for line in found.lines():
         out_wrapped(line)
     name = str(found.path)

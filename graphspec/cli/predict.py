@@ -118,7 +118,6 @@ class _Network:
 
     @property
     def labels(self) -> dict[str, list[str]]:
-        """The labels of each head that has them."""
         return {head.name: head.labels for head in self.spec.heads.values() if head.labels is not None}
 
     @property

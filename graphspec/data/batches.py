@@ -188,7 +188,6 @@ def deal(groups: Array, shares: Sequence[float], order: Array, classes: Array | 
 
 
 def _held_out(n: int, fraction: float) -> int:
-    """Return the number of validation rows."""
     if n < 2:
         raise SpecError([Diagnostic(Code.TOO_FEW_ROWS, f"{n} rows cannot be split into training and validation rows")])
     return min(max(round(fraction * n), 1), n - 1)

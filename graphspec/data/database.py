@@ -309,7 +309,6 @@ class Table(Relation, Source):
         return row_from_1(row) if lines is None or row >= len(lines) else f"line {lines[row]:,}"
 
     def lines_of_rows(self) -> Sequence[int] | None:
-        """Return the line of each row; None if the rows have no lines."""
         return None
 
     # Reading.

@@ -46,7 +46,6 @@ class ColumnProblem:
 
     @property
     def what(self) -> str:
-        """The predicate, such as ``has no value``."""
         finding = self.finding
         if finding.kind == "missing" and not self.request.is_input:
             return "has no target"

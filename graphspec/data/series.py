@@ -185,7 +185,6 @@ class Series:
         return "" if self.clock is None else self.clock.text(self.times[step])
 
     def group_of(self, step: int) -> str:
-        """Return the name of a step's group."""
         return str(self.names[self.groups[step]])
 
     def time_after(self, step: int, ahead: int) -> str:

@@ -201,7 +201,6 @@ def _text(path: Path) -> Iterator[str]:
 
 
 def _rows(path: Path, separator: str | None) -> Iterator[int]:
-    """Yield the line in which each row begins."""
     if separator is None:
         yield from (number for number, line in enumerate(_text(path), 1) if line.strip())
         return

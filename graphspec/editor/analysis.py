@@ -57,7 +57,6 @@ class Analysis:
 
     @cached_property
     def root(self) -> Node:
-        """The tree of the text, however broken it is."""
         return parse(self.text) if len(self.text.text) <= MAX_BYTES else Node("empty", 0, 0)
 
     @cached_property

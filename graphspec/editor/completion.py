@@ -118,7 +118,7 @@ def _node(node: Node | None) -> dict[str, Field]:
     keys = {key: Field(value) for key, value in of_schema.NODE_KEYS.items()}
     common = {"name": keys["name"], "inputs": keys["inputs"]}
     if node is not None and node.find("share") is not None:
-        return {"share": Field(of_schema.SHARE, True), **common}
+        return {"share": Field(of_schema.SHARE, True), "average": Field(of_schema.AVERAGE), **common}
     if node is not None and node.find("block") is not None:
         copies = {key: keys[key] for key in ("repeat", "trainable", "weights")}
         return {"block": Field(of_schema.BLOCK, True), "params": Field(_PARAMS), **common, **copies}

@@ -55,7 +55,6 @@ class Text:
         return offset - self.starts[self.line_of(offset)]
 
     def line_text(self, line: int) -> str:
-        """Return the text of a line, from 0, without its break."""
         return self.text[self.starts[line] : self.ends[line]]
 
     def of_mark(self, line: int | None, column: int | None, length: int = 1) -> Span:
@@ -122,7 +121,6 @@ class Node:
 
     @property
     def inner(self) -> Span:
-        """The place of a scalar without its quotes."""
         quoted = len(self.quote)
         closed = quoted and self.end - self.start > 1 and self.closed
         return Span(self.start + quoted, self.end - quoted if closed else self.end)

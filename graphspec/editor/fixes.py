@@ -345,7 +345,6 @@ class _Repair(_Writer):
             yield "true"
 
     def _numbered(self, entry: Entry) -> Iterator[Fix]:
-        """Yield a name with a number, which no other has."""
         name = str(entry.key) if self.is_key else entry.node.text
         free = self._free(f"{name}_{k}" for k in range(2, 1000))
         title = f"rename it to '{free}'"

@@ -15,6 +15,7 @@ from graphspec.editor.names import Scope, Symbol, instantiated, occurrence_at, s
 from graphspec.graph.ir.graph import LearntSize, Shape, Value, show
 from graphspec.language.declarations import Ref, operand_text
 from graphspec.language.schema import Schema
+from graphspec.vocabulary.layers.formula import Formula
 from graphspec.vocabulary.layers.layer import Number
 
 # The outline of a document: its sections, with inputs, columns, layers, blocks and heads.
@@ -252,6 +253,9 @@ def _result(analysis: Analysis, node: Node, found: Result) -> str:
             value = analysis.lowered.value(operand) if isinstance(operand, Ref) else None
             inputs.append(_read(operand) + ("" if value is None else f" `{shape_text(value.shape)}`"))
         lines += [f"reads {', '.join(inputs)}"] if inputs else []
+    if decl is not None and isinstance(decl.layer, Formula) and analysis.lowered is not None:
+        steps = [n for n in analysis.lowered.graph.nodes if n.owner == decl.name]
+        lines += [f"`{n.name.removeprefix(f'{decl.name}/')}` `{shape_text(n.outputs[0].shape)}`" for n in steps]
     return "  \n".join(lines)
 
 

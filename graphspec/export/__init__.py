@@ -16,8 +16,8 @@ from graphspec.graph.onnx_model import opset_for
 if TYPE_CHECKING:
     from graphspec.data.signature import Data
     from graphspec.engine.runtime.session import Session
-    from graphspec.export.gate import Quantization
     from graphspec.export.prove import Proof
+    from graphspec.export.quantize import Quantization
 
 
 def export(
@@ -79,7 +79,7 @@ def export(
     proto.metadata_props.add(key="proof", value=json.dumps(proof.to_json()))
     proto.metadata_props.add(key=KEY, value=json.dumps(described))
     if quantization is not None:
-        from graphspec.export.gate import gate
+        from graphspec.export.quantize import gate
 
         proto, proof.quantized = gate(model, proto, proof, quantization)
         described = json.loads(next(p.value for p in proto.metadata_props if p.key == KEY))

@@ -446,7 +446,6 @@ class _Runtime:
 
 
 def _feeds(step: _Step, data: Dataset) -> list[dict[str, Array]]:
-    """Return the feeds of each step of the proof."""
     batches = []
     for size in BATCHES:
         loader = BatchLoader(data, min(size, len(data)), shuffle=False, seed=0)

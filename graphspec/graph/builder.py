@@ -54,6 +54,7 @@ class Builder(Operators):
     trainable: bool = True  # False freezes the weights that this builder creates
     one_row: bool = False  # the layer's inputs are a batch of one row, which stands for values without a batch axis
     folder: Path | None = None  # of files of initial values; None if the weights exist: the files are not opened then
+    means: tuple[str, str, float] | None = None  # how names of weights and of their running means begin; what stays
     _prefix: str = ""
     _names: dict[str, int] = field(default_factory=dict)
     _rewrites: dict[str, Callable[[ir.Value], ir.Value]] = field(default_factory=dict)
@@ -112,6 +113,8 @@ class Builder(Operators):
         For a node with ``share`` this is the weight of the other node; ``GS307`` if its shape differs.
         """
         name, shape = self._weight_name(role), tuple(shape)
+        if state and self.means is not None:  # moving statistics are those of the means' own inputs
+            name = name.replace(self.means[0], self.means[1], 1)
         if (existing := self.graph.params.get(name)) is None:
             moves = self.trainable and not state
             param = ir.Param(name, shape, initializer, layout or _AS_IN_KERAS, moves, state, regularizer, constraint)
@@ -121,7 +124,20 @@ class Builder(Operators):
             text = f"shares '{name}' of shape {show(existing.shape)}, but its inputs need shape {show(shape)}"
             hint = f"give '{self.owner}' inputs of the same feature sizes as '{self.weights}', or weights of its own"
             raise ShapeError(Code.SHARED_SHAPES_DIFFER, text, hint=hint)
-        return self._rewritten(role, self.graph.values[name])
+        value = self.graph.values[name]
+        return self._rewritten(role, value if state or self.means is None else self._mean(value, self.means))
+
+    def _mean(self, value: ir.Value, means: tuple[str, str, float]) -> ir.Value:
+        """Return the running mean of a weight, which is computed once in a step."""
+        of, param = means[1] + value.name.removeprefix(means[0]), cast("ir.Param", value.param)
+        if of not in self.graph.params:
+            self.graph.params[of] = mean = ir.Param(
+                of, param.shape, param.initializer, param.layout, False, True, mean_of=value.name
+            )
+            self.graph.values[of] = ir.Value(of, value.type, "param", param=mean)
+        own = self.graph.values[of]
+        known = (n.outputs[0] for n in self.graph.nodes if n.op == "RunningMean" and n.inputs[0] is own)
+        return next(known, None) or self.RunningMean(own, value, momentum=means[2])
 
     def mark_looked_up(self, role: str, *, sparse: bool) -> None:
         """Note that a step uses only some rows of the weight ``<node>/<role>``; ``sparse``: and updates only these."""

@@ -58,6 +58,7 @@ DECOMPOSITIONS |= {
     "Swish": lambda g, op, X: X * g.Sigmoid(X if op.alpha == 1.0 else X * op.alpha),
     "Mish": lambda g, op, X: X * g.Tanh(g.Softplus(X)),
     "HardSwish": lambda g, op, X: X * g.HardSigmoid(X, alpha=1 / 6, beta=0.5),
+    "RunningMean": lambda g, op, M, W: M + (W - M) * (1.0 - op.momentum),
     # At inference two matrices resample the image.
     "RandomCrop": lambda g, op, X, corner, rows, columns: rows @ X @ columns,
 }

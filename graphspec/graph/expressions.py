@@ -150,16 +150,13 @@ class Expression:
 
     @property
     def single(self) -> bool:
-        """Whether its numbers are float32."""
         return not any(part.array is not None and part.array.dtype == np.float64 for part in parts(self))
 
     @property
     def truth(self) -> bool:
-        """Whether it is true or false."""
         return self.function is not None and self.function.truth
 
     def inner(self) -> list[Expression]:
-        """Return the operands that are expressions."""
         return [operand for operand in self.operands if isinstance(operand, Expression)]
 
 
@@ -292,14 +289,13 @@ class Recorder:
         everything = parts(*(expression for _, expression in results))
         self.leaves = [part for part in everything if part.function is None]
         self.reads = Counter([*self.results, *(id(inner) for part in everything for inner in part.inner())])
-        self.places, self.constants = dict[int, Array](), dict[str, Array]()
+        self.places, self.constants, self.shapes = dict[int, Array](), dict[str, Array](), dict[int, tuple[int, ...]]()
         self.own, self.free = list[Array](), list[Array]()
         for array, expression in results:
             if (place := self.place(expression, array)) is not array:
                 self.step(copy, [place], array)
 
     def step(self, function: Function, operands: list[Array], target: Array) -> None:
-        """Record the calls of a function."""
         self.steps.append((function, operands, target))
         self.calls += function.calls(self.ctx, operands, target)
 
@@ -371,17 +367,20 @@ class Recorder:
         return new
 
     def constant(self, value: float) -> Array:
-        """Return the array of a number."""
         key = repr(value)  # 0 and -0 are equal
         if key not in self.constants:
             self.constants[key] = self.ctx.constant(value)
         return self.constants[key]
 
     def shape(self, part: Expression) -> tuple[int, ...]:
-        """Return the shape of a part."""
         if part.array is not None:
-            return tuple(part.array.shape)
-        return np.broadcast_shapes(*({self.shape(inner) for inner in part.inner()} - {()}))
+            return part.array.shape
+        if id(part) not in self.shapes:
+            inner = {self.shape(x) for x in part.inner()} - {()}
+            self.shapes[id(part)] = (
+                inner.pop() if len(inner) == 1 else np.broadcast_shapes(*inner)
+            )  # which takes longer
+        return self.shapes[id(part)]
 
 
 def shares(a: Array | None, b: Array) -> bool:

@@ -351,7 +351,6 @@ class Fans(RandomInitializer):
     rule: ClassVar[tuple[float, Mode, Distribution]]
 
     def variance_rule(self) -> tuple[float, Mode, Distribution]:
-        """Return ``scale``, ``mode`` and ``distribution``."""
         return self.rule
 
     def draw(self, shape: tuple[int, ...], random: np.random.Generator) -> Values:

@@ -224,6 +224,15 @@ def _recurrent(node: Node, places: Sequence[Axis]) -> int | tuple[int, ...]:
     return _sure(tuple(2 * at if k == 0 else at for k in range(len(node.outputs))), apart=apart)
 
 
+def _looped(node: Node, places: Sequence[Axis]) -> tuple[int, ...]:
+    """Rows are in front of states and in axis 1 of sequences, and the body keeps them apart."""
+    body, states, last = node.attrs["body"], node.attrs["states"], node.attrs["states"] + node.attrs["sequences"]
+    inside = RowAxes(body.nodes)
+    apart = not inside.mixing and all(map(inside.in_front, body.outputs.values()))
+    apart = apart and all(axis in (None, int(states <= k < last)) for k, axis in enumerate(places))
+    return _sure(tuple(int(k >= states) for k in range(len(node.outputs))), apart=apart)
+
+
 def _one_hot(node: Node, places: Sequence[Axis]) -> int:
     axis = normalize_axis(node.attrs["axis"], len(node.outputs[0].shape))
     return (at := _only(places)) + (axis <= at)
@@ -257,7 +266,7 @@ def _by_file(node: Node, places: Sequence[Axis]) -> tuple[int, ...]:
 
 
 _OF_SHAPES: tuple[Rule, ...] = (_broadcast, _along_shared_axis, _unsqueezed, _transposed, _reshaped, _gathered)
-_OF_PRODUCTS: tuple[Rule, ...] = (_product_of_matrices, _gemm, _einsum, _gathered_deeply, _recurrent)
+_OF_PRODUCTS: tuple[Rule, ...] = (_product_of_matrices, _gemm, _einsum, _gathered_deeply, _recurrent, _looped)
 _BY_PLACE: tuple[Rule, ...] = (_one_hot, _first, _in_front, _all_in_front, _ids, _by_file)
 RULES |= {function.__name__[1:]: function for function in (*_OF_SHAPES, *_OF_PRODUCTS, *_BY_PLACE)}
 
@@ -289,7 +298,6 @@ class RowAxes:
                     self.outer[value.name] = outer
 
     def axis(self, value: Value | None) -> Axis:
-        """Return the axis of the rows of a value; None if it has none."""
         if value is None or value.kind in ("constant", "param"):
             return None
         return self.axes[value.name] if value.name in self.axes else _assumed(value)

@@ -63,12 +63,10 @@ class Size:
 
     @property
     def is_integer(self) -> bool:
-        """Whether the coefficient is an integer."""
         return self.coefficient.denominator == 1
 
     @property
     def divides(self) -> bool:
-        """Whether no atom is a divisor."""
         return all(power > 0 for power in self.atoms.values())
 
     @property
@@ -81,7 +79,6 @@ class Size:
 
     @classmethod
     def of(cls, d: Dim) -> Size:
-        """Return a dimension as a size."""
         number, names = factors(d)
         size = cls(Fraction(number))
         for name in names:

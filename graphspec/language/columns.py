@@ -134,11 +134,9 @@ class Column(Config):
 
     @property
     def input(self) -> tuple[str, list[int | None]]:
-        """The dtype and the shape of the input."""
         return "string", [1]
 
     def steps(self) -> list[Step]:
-        """Return the layers of the column in order."""
         raise NotImplementedError
 
 

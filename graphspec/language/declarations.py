@@ -71,6 +71,7 @@ class NodeDecl:
     within: Tree | None = field(default=None, repr=False, compare=False)
     options: dict[str, bool] = field(default_factory=dict)  # Keras's call arguments that are true or false
     written: dict[int, Number | None] = field(default_factory=dict)  # numbers and nulls among the inputs, by position
+    average: float | None = None  # its weights are running means of those of ``share``, which keep this part in a step
 
     def operands(self) -> list[Ref | Number | None]:
         """Return the inputs in their order, with the numbers among them."""
@@ -89,7 +90,6 @@ class NodeDecl:
 
     @property
     def mark(self) -> Mark:
-        """The position of the first key."""
         return self.tree.first_key
 
 
@@ -138,7 +138,6 @@ class HeadDecl:
 
     @property
     def layers(self) -> tuple[Ref | None, ...]:
-        """All nodes that the loss compares."""
         return (self.layer, *self.others)
 
     @property
@@ -148,7 +147,6 @@ class HeadDecl:
 
     @property
     def refs(self) -> list[Ref]:
-        """All nodes and inputs that the head names."""
         return [ref for ref in (*self.layers, self.target, self.window) if ref is not None]
 
     @property

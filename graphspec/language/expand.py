@@ -6,16 +6,20 @@ from collections import ChainMap, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
+from typing import Annotated, Any, cast
 
+from pydantic import BeforeValidator
+
+from graphspec.base.config import Config, Natural, PositiveInt, setting
 from graphspec.base.errors import Code, Diagnostic, Problems, did_you_mean
 from graphspec.language import names as naming
 from graphspec.language.columns import declare_inputs
 from graphspec.language.declarations import HeadRefs, Ref
+from graphspec.language.explain import validate
 from graphspec.language.layer_entries import entry_copies, entry_kind, entry_name, unknown_block_hint
 from graphspec.language.names import InputRef, Item, Scope, Sources, check_name, claim, locate, refuse, resolve
 from graphspec.language.substitute import Substitution, used_variables
-from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, is_flag, wrong_type
+from graphspec.language.tree import Tree, format_cycle, format_names, intended_keys, wrong_type
 from graphspec.vocabulary.layers import LAYERS
 
 
@@ -41,7 +45,7 @@ def starts_alone(scope: Scope, entry: Tree) -> bool:
     """Return whether an entry takes no inputs, as a Parameter does: it is no part of the chain."""
     if entry.get("type") is None and entry.get("share") is None:
         return False
-    layer = LAYERS.get(type_name(scope, entry))
+    layer = LAYERS.get(type_name(scope, entry), plugins=entry.get("share") is None)
     return layer is not None and layer.arity == (0, 0)
 
 
@@ -72,14 +76,15 @@ def resolve_shares(pending: deque[Item], build: Build, problems: Problems) -> No
 
 def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, problems: Problems) -> None:
     """Turn a share into a node or a block instance that uses the weights of ``owner``."""
-    item.kind = "node"
+    item.kind, average = "node", item.tree.get("average")
+    item.average = None if average is None else float(average.value)
     if isinstance(owner, Item) and owner.kind == "block":
         item.trainable = owner.trainable
         build(item, owner)
         if item.inner is not None and owner.inner is not None:
-            _pair(item.inner, owner.inner)
+            _pair(item.inner, owner.inner, item.average)
     elif isinstance(owner, Item) and owner.kind == "node":
-        item.owner = owner.owner or owner
+        item.owner = holder(owner)
         item.trainable, item.failed = item.owner.trainable, owner.failed
     else:
         item.failed = True
@@ -91,6 +96,23 @@ def _resolve(item: Item, at: Tree, owner: naming.Named | None, build: Build, pro
             hint = "`share` names a node, not one of its outputs" if output else naming.suggest(item.scope, at.value)
             message = f"'{item.name}' shares the weights of an unknown node '{at.value}'"
             problems.value(at, Code.WRONG_SHARE, message, hint=hint)
+    twice = [
+        leaf for leaf in _leaves(item) if leaf.average is not None and leaf.owner and leaf.owner.average is not None
+    ]
+    for leaf in twice:
+        leaf.failed = True
+    if twice:
+        message = f"'{item.name}' averages the weights of '{at.value}', which are averages already"
+        problems.value(at, Code.WRONG_SHARE, message, hint="name the node that trains")
+
+
+def _leaves(item: Item) -> list[Item]:
+    return [item] if item.inner is None else [leaf for inner in item.inner.items for leaf in _leaves(inner)]
+
+
+def holder(item: Item) -> Item:
+    """Return the node whose weights a node uses: itself, its owner, or one that has running means."""
+    return item if item.owner is None or item.average is not None else item.owner
 
 
 def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
@@ -112,19 +134,20 @@ def _report_cycles(blocked_on: Mapping[Item, Item], problems: Problems) -> None:
         item.kind, item.failed = "node", True
 
 
-def _pair(inner: Scope, owner: Scope) -> None:
-    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block."""
+def _pair(inner: Scope, owner: Scope, average: float | None = None) -> None:
+    """Let the nodes of an instance use the weights of ``owner``, another instance of the same block, or their means."""
     for mine, theirs in zip(inner.items, owner.items, strict=False):
-        _pair_items(mine, theirs)
+        _pair_items(mine, theirs, average)
 
 
-def _pair_items(mine: Item, theirs: Item) -> None:
+def _pair_items(mine: Item, theirs: Item, average: float | None = None) -> None:
     """Let a node, or the nodes of an instance, use the weights of another; operations of a loop's copies may differ."""
     if mine.inner is not None and theirs.inner is not None:
-        _pair(mine.inner, theirs.inner)
+        _pair(mine.inner, theirs.inner, average)
     elif mine.kind == "node" and theirs.kind == "node":
         is_operation = (mine.tree.text("type") or "").startswith(("Formula", "GetItem", "ops."))
-        mine.owner = None if is_operation and mine.tree is not theirs.tree else theirs.owner or theirs
+        mine.owner = None if is_operation and mine.tree is not theirs.tree else holder(theirs)
+        mine.average = average
         mine.failed = mine.failed or theirs.failed
 
 
@@ -210,7 +233,37 @@ def _input_names(body: Tree, block: str, problems: Problems) -> dict[str, Tree] 
     return names
 
 
-LOOP_KEYS = ("times", "carry", "shared")  # the keys of `repeat` that are no lists of values
+_ONE_OR_MORE = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else (value,))
+
+
+class LoopKeys(Config):
+    """The keys of a `repeat` that are no lists of values."""
+
+    times: PositiveInt | None = setting(None, "The number of copies, from 1.")
+    carry: Natural = setting(1, "How many outputs of a copy are inputs of the next one.")
+    shared: bool = setting(False, "Whether all copies have the weights of the first.")
+    over: Annotated[tuple[str, ...], _ONE_OR_MORE] = setting((), "The inputs of which a copy reads one step.")
+    collect: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs of which all steps are returned.")
+    sum: Annotated[tuple[Natural, ...], _ONE_OR_MORE] = setting((), "The outputs whose sum over all steps is returned.")
+
+
+@dataclass(slots=True)
+class Loop:
+    """A `repeat` that is a mapping; ``at`` is its place."""
+
+    at: Tree
+    keys: LoopKeys
+
+    def place(self, value: Any) -> Tree:
+        """Return a value of a node that the loop needs."""
+        return Tree(value, self.at.mark, path=self.at.path)
+
+    def carried(self, sources: Sources) -> list[int]:
+        """Return the inputs that a copy gets from the one before: the first ones that are not read by steps."""
+        names = [None if s is None or s.at is None else s.at.value for s in sources]
+        return [k for k, name in enumerate(names) if name not in self.keys.over][: self.keys.carry]
+
+
 MAX_NODES = 100_000  # the largest number of concrete nodes of a spec
 MAX_EXPANDED = 2_000_000  # the most values in all expanded entries of ``layers``; a block counts once per instance
 MAX_FULL_NAME = 1000  # the longest name of a block instance in blocks, ``outer/inner``, in characters
@@ -237,6 +290,23 @@ class Expanded:
         return self.problems.found
 
 
+def _output_of(item: Item, output: int = 0) -> InputRef:
+    """Return an output of an item as a source."""
+    ref = InputRef(item.scope, item=item, mark=item.mark)
+    ref.output = output
+    return ref
+
+
+def _steps(scope: Scope, name: str) -> int | None:
+    """Return the length of an input of the spec, its first axis; None for other names, and if it varies."""
+    found = scope.names.get(name)
+    while isinstance(found, InputRef):
+        found = found.item if found.at is None else found.scope.names.get(found.at.value)
+    shape = found.tree.get("shape") if isinstance(found, Item) and found.kind == "input" else None
+    size = shape.value[0].value if shape is not None and isinstance(shape.value, list) and shape.value else None
+    return size if type(size) is int else None
+
+
 def expand(tree: Tree, problems: Problems | None = None) -> Expanded:
     """Expand variables, blocks, repeats and shares. Problems are collected, never raised."""
     return _Expander(tree, problems or Problems()).run()
@@ -253,7 +323,7 @@ class _Expander:
         self.count = self.values = 0
         self.overflow = False
         self.variables: Mapping[str, Tree] = {}
-        self.copies: dict[int, tuple[list[Tree], Tree]] = {}  # of entries and their `repeat`, by the id of the first
+        self.copies: dict[int, tuple[list[Tree], Loop]] = {}  # of entries and their loop, by the id of the first
 
     def run(self) -> Expanded:
         variables = self.variables = self._variables()
@@ -345,27 +415,100 @@ class _Expander:
                 hint = "for example `{name: y, type: Dense, units: 1}`"
                 wrong_type(entry, "a node must be a mapping", self.problems, hint)
             return self._item(scope, entry, "failed", scope.default_name("layer"), [None])
-        name, (trees, repeat) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], entry))
-        owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry))
+        name, (trees, loop) = entry_name(entry, self.problems), self.copies.get(id(entry), ([], None))
+        owner = None if entry.get("share") is None else LAYERS.get(type_name(scope, entry), plugins=False)
         kind = entry_kind(entry, self.problems, () if owner is None else owner.call_options)
         copies = entry_copies(entry, self.problems)
-        loop = repeat if trees else None
-        item = first = cast("Item | None", None)
+        if loop is not None and copies is None:
+            return self._scan(scope, entry, loop, name or scope.default_name(type_name(scope, entry)), above, kind)
+        item, every = cast("Item | None", None), list[Item]()
         for copy in range(1, (copies or 1) + 1):
             if copy == 1 or trees:
                 entry = trees[copy - 1] if trees else entry
                 state, sources, written = self._reads(scope, entry, above, kind)
-            if item is not None and sources:
-                sources = self._carried(item, sources, loop, check=item is first)
             copy_name = f"{name}_{copy}" if name and copies else name or scope.default_name(type_name(scope, entry))
+            carried = [0] if loop is None else loop.carried(sources)
+            sources = list(sources) if loop is None else self._sliced(scope, entry, loop, copy_name, sources, copy)
+            for k, place in enumerate(carried if item is not None and sources else ()):
+                sources[place] = _output_of(item, k)
             item = self._item(scope, entry, state, copy_name, sources)
-            item.written, first = written, first or item
-            if item is not first and loop is not None and (at := loop.get("shared")) is not None and at.value is True:
-                _pair_items(item, first)
+            item.written = written
+            every.append(item)
+            if copy == 1 and loop is not None and copies != 1:
+                self._check_loop(loop, item, len(carried))
+            if copy > 1 and loop is not None and loop.keys.shared:
+                _pair_items(item, every[0])
         assert item is not None
-        if copies and name and name != item.name:
+        if name and loop is not None and (loop.keys.collect or loop.keys.sum):
+            count = self._check_loop(loop, item, loop.keys.carry)
+            ends: Sources = [_output_of(copy, k) for k in range(count) for copy in every]
+            item = self._made(scope, loop, "Ends", name, ends, entry, outputs=count)
+        elif copies and name and name != item.name:
             self._claim(scope, entry, name, item)
         return item
+
+    def _check_loop(self, loop: Loop, item: Item, carried: int) -> int:
+        """Return how many outputs of a copy are read. Report what a block lacks."""
+        wanted = {k: key for key in ("collect", "sum") for k in getattr(loop.keys, key)} | {
+            loop.keys.carry - 1: "carry"
+        }
+        if item.kind != "block" or item.failed:
+            return max(wanted) + 1
+        count = len(item.outputs)
+        for k, key in wanted.items():
+            if k >= (count if key != "carry" else min(count, carried)):
+                inputs = f" and {carried} inputs that are not read by steps" if key == "carry" else ""
+                text = f"`{key}` of '{item.full}' names output {k}, but it has {count} outputs{inputs}"
+                at = loop.at.get(key) or loop.at
+                self.problems.value(at, Code.WRONG_INPUT_COUNT, text, hint="outputs count from 0; name fewer")
+        return count
+
+    def _sliced(self, scope: Scope, entry: Tree, loop: Loop, name: str, sources: Sources, copy: int) -> Sources:
+        """Return the sources of a copy, with its step of each sequence that the loop reads; copy 0 stands for all."""
+        found = list(sources)
+        names = {s.at.value for s in sources if s is not None and s.at is not None}
+        for missing in {*loop.keys.over} - names if copy < 2 and None not in sources else ():
+            text = f"`over` of '{scope.prefix}{name}' names '{missing}', which is none of its inputs"
+            hint = did_you_mean(missing, names) or "a loop reads the steps of what stands in its `inputs`"
+            self.problems.value(loop.at.value["over"], Code.UNKNOWN_NODE, text, hint=hint)
+        for k, source in enumerate(sources):
+            if source is not None and source.at is not None and source.at.value in loop.keys.over:
+                found[k] = _output_of(
+                    self._made(scope, loop, "Slice", f"{name}/[{k}]", [source], step=max(copy - 1, 0))
+                )
+        return found
+
+    def _made(
+        self, scope: Scope, loop: Loop, kind: str, name: str, sources: Sources, entry: Tree | None = None, **keys: int
+    ) -> Item:
+        """Append a node of a loop, with a name that nobody can write, or that of the ``entry`` for which it stands."""
+        own: dict[str, Any] = {"type": f"loop.{kind}", **keys}
+        if entry is not None:
+            own |= {key: [loop.place(k) for k in getattr(loop.keys, key)] for key in ("collect", "sum")}
+        item = Item("node", name, scope, loop.place({key: loop.place(value) for key, value in own.items()}))
+        item.sources, item.label, item.mark = sources, "loop", loop.at.mark
+        scope.items.append(item)
+        if entry is not None:
+            self._claim(scope, entry, name, item)
+        return item
+
+    def _scan(
+        self, scope: Scope, entry: Tree, loop: Loop, name: str, above: Item | None, kind: naming.EntryKind
+    ) -> Item:
+        """Build a loop of any number of steps: one step, between nodes that stand for what it reads and returns."""
+        state, sources, written = self._reads(scope, entry, above, kind)
+        carried, inside = loop.carried(sources), self._sliced(scope, entry, loop, name, sources, 0)
+        slices = [k for k, (own, source) in enumerate(zip(inside, sources, strict=True)) if own is not source]
+        for k in carried:
+            reads = [sources[k], *(sources[i] for i in slices)]
+            inside[k] = _output_of(self._made(scope, loop, "State", f"{name}/[{k}]", reads))
+        step = self._item(scope, entry, state, name if kind == "block" else f"{name}/step", inside, hidden=True)
+        step.written = written
+        count = self._check_loop(loop, step, len(carried))
+        ends: Sources = [*(_output_of(step, k) for k in range(count)), *(inside[k] for k in (*carried, *slices))]
+        whole = self._made(scope, loop, "Scan", name, ends, entry, outputs=count, carry=len(carried))
+        whole.failed = step.failed or state == "failed"
+        return whole
 
     def _reads(
         self, scope: Scope, entry: Tree, above: Item | None, kind: naming.EntryKind
@@ -385,67 +528,72 @@ class _Expander:
             if (written := entry.get("repeat")) is None:
                 continue
             repeat, copies = self.substitution.apply(written, scope.variables), list[Tree]()
+            loop = Loop(repeat, LoopKeys())
             if isinstance(repeat.value, dict):
-                lists, times = self._lists(repeat)
+                lists, times = self._lists(loop, scope, own="index" in used_variables(entry))
             elif type(repeat.value) is int and repeat.value > 0 and "index" in used_variables(entry):
                 lists, times = {}, repeat.value
             else:
                 continue
-            self._spend(written, times * entry.size)
+            self._spend(written, (times or 1) * entry.size)
             keys = entry.value | {"repeat": Tree(times, written.mark, path=written.path)}
+            if times is None:
+                del keys["repeat"]
             one = Tree(keys, entry.mark, entry.key_marks, entry.path)
-            for copy in range(0 if self.overflow else times):
+            for copy in range(0 if self.overflow else 1 if times is None else times):
                 own = {name: values[copy] for name, values in lists.items()}
-                own = {"index": Tree(copy, written.mark), **own}
+                own = own if times is None else {"index": Tree(copy, written.mark), **own}
                 copies.append(self.substitution.apply(one, ChainMap(own, cast("dict[str, Tree]", scope.variables))))
                 copies[-1].dynamic = False  # `$${` is not substituted again
             scope.incomplete, changed = scope.incomplete or not copies, True
             entries[k] = copies[0] if copies else Tree(None, entry.mark, path=entry.path, unknown=True)
             if copies:
-                self.copies[id(copies[0])] = copies, repeat
+                self.copies[id(copies[0])] = copies, loop
         return Tree(entries, layers.mark, layers.key_marks, layers.path) if changed else layers
 
-    def _lists(self, repeat: Tree) -> tuple[dict[str, list[Tree]], int]:
-        """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong."""
-        lists, before = {k: v for k, v in repeat.value.items() if k not in LOOP_KEYS}, len(self.problems.found)
-        counts = {key: repeat.get(key) for key in ("carry", "times")}
-        for key, tree in counts.items():
-            if tree is not None and not tree.unknown and (type(tree.value) is not int or tree.value < 1):
-                text = f"`{key}` of `repeat` must be an integer of at least 1"
-                wrong_type(tree, text, self.problems, "for example `3`")
-        is_flag(repeat.get("shared"), "`shared` of `repeat`", self.problems, "write `true` for the same weights")
-        times = counts["times"].value if counts["times"] is not None else None
+    def _lists(self, loop: Loop, scope: Scope, *, own: bool) -> tuple[dict[str, list[Tree]], int | None]:
+        """Return the lists of a `repeat` that is a mapping, and the number of copies: 0 if it is wrong, None if it varies.
+
+        ``own``: whether something differs from copy to copy, besides weights. The rest of the mapping is put into ``loop``.
+        """
+        repeat = loop.at
+        lists = {k: v for k, v in repeat.value.items() if k not in LoopKeys.model_fields}
+        keys, before = validate(LoopKeys, repeat, "`repeat`", self.problems, without=[*lists]), len(self.problems.found)
+        if keys is None:
+            return {}, 0
+        loop.keys, times = keys, keys.times
         for name, tree in lists.items():
             times = len(tree.value) if times is None and isinstance(tree.value, list) else times
             if not tree.unknown and (not isinstance(tree.value, list) or not tree.value or len(tree.value) != times):
                 hint = f"such as `repeat: {{{name}: [16, 32, 64]}}`; lists have one length"
                 wrong_type(tree, f"`{name}` of `repeat` must be a list of a value for each copy", self.problems, hint)
-        if times is None and len(self.problems.found) == before:
-            hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
-            self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
+        for name in keys.over:
+            steps = _steps(scope, name)
+            times = steps if times is None else times
+            if steps not in (None, times):
+                text = f"'{name}' has {steps} steps, but the loop has {times}"
+                hint = "leave out `times`, or name a slice of it"
+                self.problems.value(repeat.value["over"], Code.SIZES_DO_NOT_FIT, text, hint=hint)
         wrong = repeat.unknown or len(self.problems.found) > before
-        return {name: tree.value for name, tree in lists.items()}, 0 if wrong or times is None else times
+        if times is None and not wrong and not (keys.over and keys.shared and not own):
+            hint = "write `times`, or a list of values: `repeat: {units: [64, 32]}`"
+            if keys.over:
+                hint = "write `times`, or `shared: true` without `index` for any number of steps with the same weights"
+            self.problems.node(repeat, Code.MISSING_KEY, "`repeat` needs `times`", subject="times", hint=hint)
+            wrong = True
+        return ({}, 0) if wrong else ({name: tree.value for name, tree in lists.items()}, times)
 
-    def _carried(self, item: Item, sources: Sources, loop: Tree | None, *, check: bool) -> Sources:
-        """Return the sources of the copy after ``item``: outputs of it in place of the first ``carry`` inputs."""
-        carry = 1 if loop is None or (at := loop.get("carry")) is None else at.value
-        outputs = len(item.outputs) if item.kind == "block" else carry
-        if loop is not None and check and carry > min(outputs, len(sources)) and not item.failed:
-            text = f"`carry` of '{item.full}' is {carry}, but it has {len(sources)} inputs and {outputs} outputs"
-            self.problems.value(loop.value["carry"], Code.WRONG_INPUT_COUNT, text, hint="carry fewer values")
-        refs = [InputRef(item.scope, item=item, mark=item.mark) for _ in sources[:carry]]
-        for k, ref in enumerate(refs):
-            ref.output = k
-        return [*refs, *sources[carry:]]
-
-    def _item(self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources) -> Item:
+    def _item(
+        self, scope: Scope, entry: Tree, kind: naming.EntryKind, name: str, sources: Sources, *, hidden: bool = False
+    ) -> Item:
         item = Item("share" if kind == "share" else "node", name, scope, entry)
         item.sources = sources
         item.failed = kind == "failed"
         trainable = entry.get("trainable")
         if trainable is not None and trainable.value is False:
             item.trainable = False
-        self._claim(scope, entry, name, item)
+        if not hidden:
+            self._claim(scope, entry, name, item)
         scope.items.append(item)
         if kind == "share":
             self.pending.append(item)

@@ -6,14 +6,14 @@ from collections.abc import Collection, Sequence
 from functools import partial
 
 from graphspec.base.errors import Code, Problems, did_you_mean
-from graphspec.base.synonyms.names import fold, synonym
+from graphspec.base.synonyms.keys import fold, synonym
 from graphspec.language.names import MAX_NAME, EntryKind, check_name
 from graphspec.language.tree import Tree, describe, not_allowed, wrong_type
 from graphspec.vocabulary.activations import ACTIVATIONS
 from graphspec.vocabulary.layers import LAYERS
 
 BLOCK_KEYS = ("name", "block", "params", "inputs", "repeat", "trainable", "weights")
-SHARE_KEYS = ("name", "share", "inputs")
+SHARE_KEYS = ("name", "share", "inputs", "average")
 ENTRY_KEYS = ("name", "type", "block", "share", "params", "inputs", "repeat", "trainable", "weights")
 
 
@@ -34,11 +34,17 @@ def entry_kind(entry: Tree, problems: Problems, options: Sequence[str] = ()) -> 
     of, name = _of(entry), entry.text("name")
     if "share" in entry.value:
         wrong = [key for key in entry.value if key not in (*SHARE_KEYS, *options)]
-        *keys, last = ("`name`", "`inputs`", *(f"`{key}`" for key in options))
+        *keys, last = ("`name`", "`inputs`", "`average`", *(f"`{key}`" for key in options))
         for key in wrong:
             message = f"`{key}`{of} cannot be used with `share`, which copies everything from its owner"
             hint = f"beside `share`, only {', '.join(keys)} and {last} are allowed"
             problems.key(entry, key, Code.WRONG_SHARE, message, hint=hint)
+        if (mean := entry.get("average")) is not None and not (
+            type(mean.value) in (int, float) and 0 <= mean.value <= 1
+        ):
+            text, hint = f"`average`{of} must be a number from 0 to 1", "such as 0.99, the part that stays in a step"
+            not_allowed(mean, text, problems, hint)
+            return "failed"
         return "failed" if wrong or not _is_name_of(entry, "share", problems) else "share"
     if "block" in entry.value and "type" in entry.value:
         message = f"`type`{of} cannot be used with `block`"

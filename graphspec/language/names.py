@@ -62,7 +62,7 @@ class Item:
     """
 
     __slots__ = (
-        *("failed", "full", "inner", "kind", "label", "mark", "name"),
+        *("average", "failed", "full", "inner", "kind", "label", "mark", "name"),
         *("outputs", "owner", "scope", "sources", "trainable", "tree", "written"),
     )
 
@@ -75,6 +75,7 @@ class Item:
         self.inner: Scope | None = None  # for a block instance, the scope of its nodes
         self.outputs: list[InputRef] = []  # for a block instance, its outputs
         self.owner: Item | None = None  # for a node that shares weights, the node that owns them
+        self.average: float | None = None  # of a step: its weights are running means of the owner's
         self.failed, self.label, self.trainable = False, "", scope.trainable
 
 

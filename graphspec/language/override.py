@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from graphspec.base.errors import SET, Code, Mark, Problems, SpecError, UsageError, did_you_mean, shorten
-from graphspec.base.synonyms.keys import hint_in, tables
-from graphspec.base.synonyms.names import tables_of
+from graphspec.base.synonyms.keys import hint_in, tables, tables_of
 from graphspec.base.text import shell
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.columns import COLUMNS

@@ -555,7 +555,9 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
         check_written(item, _class(item.owner or item), problems)
     nodes = []
     for item in expanded.nodes:
-        owner = item.owner or item
+        owner = item
+        while owner.owner is not None:  # of a node that shares running means, the node that trains
+            owner = owner.owner
         written = check_written(item, _class(owner), problems)
         node = NodeDecl(
             name=item.full,
@@ -563,6 +565,7 @@ def _parse_nodes(expanded: Expanded, problems: Problems, blocks: Sequence[str]) 
             layer=None if item.failed else layers.get(id(owner.tree)),
             inputs=expanded.refs[item.full] if written is not None else [None],
             share=None if item.owner is None else item.owner.full,
+            average=item.average,
             trainable=owner.trainable,
             call=_calls(item, problems),
             tree=item.tree,

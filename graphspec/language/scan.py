@@ -387,7 +387,6 @@ class _TolerantScanner(_FastScanner):
         return not reader.buffer[reader.pointer - reader.column : reader.pointer].strip(" \t")
 
     def _close(self, count: int) -> None:
-        """Close brackets that nothing closes."""
         mark = self.reader.get_mark()
         for _ in range(count):
             self.remove_possible_simple_key()

@@ -281,6 +281,11 @@ def accepted(registry: Registry[Any]) -> list[type[Config]]:
     return [cls for cls in registry if not issubclass(cls, Refused)]
 
 
+def _is_cell(cls: type) -> bool:
+    """Return whether a class is a cell, perhaps one that is a layer, too."""
+    return CELLS.get(cls.__name__) is cls
+
+
 def reference(name: str) -> Schema:
     """Return a reference to a definition."""
     return {"$ref": f"#/$defs/{name}"}
@@ -325,7 +330,8 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
             # few words, for there are many: ONNX documents its operators
             names.append({"const": primary} | ({} if primary.startswith(_ONNX) else {"description": text}))
         elif registry in (LAYERS, CELLS, COLUMNS):
-            names.append({"const": primary, "title": primary, "description": describe_class(cls)})
+            about = text if registry is LAYERS and _is_cell(cls) else describe_class(cls)
+            names.append({"const": primary, "title": primary, "description": about})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
             for name in (primary, *others):
@@ -352,7 +358,8 @@ def arguments_schema(kind: str, registry: Registry[Any]) -> Schema:
         if is_operation(registry, cls):
             continue
         names = _aliases(registry, cls)
-        condition = {"if": _of_type(_exactly(names)), "then": reference(f"{kind}.{names[0]}")}
+        own = reference(f"{'cell' if _is_cell(cls) else kind}.{names[0]}")
+        condition = {"if": _of_type(_exactly(names)), "then": own}
         letters = {name[0] for name in names}
         groups.setdefault(letters.pop() if len(letters) == 1 else "", []).append(condition)
     conditions = groups.pop("", [])
@@ -476,11 +483,13 @@ NODE_KEYS: dict[str, Schema] = {
         "minimum": 1,
         **_PATTERN,
         "errorMessage": "Expected an integer.",
-        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights; or a mapping: `times`, "
-        "lists of values (`${units}` of `{units: [64, 32]}`), `carry` and `shared`.",
+        "description": "Number of copies in a row, `name_1` … `name_n`, each with its own weights; or a loop: `times`, "
+        "lists of values (`${units}` of `{units: [64, 32]}`), `carry`, `shared`, `over`, `collect`, `sum`.",
     },
     "weights": {**WEIGHT_FILE, "description": "A file or a run with the weights to start from."},
 }
+AVERAGE: Schema = {"type": ["number", "string"], "description": "Use running means of the weights; this part stays."}
+COPIED = ("trainable", "repeat", "weights")  # keys of layers and of blocks, not of shares
 SHARE: Schema = {"type": "string", "description": "The node or block instance whose weights are used."}
 BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 
@@ -488,12 +497,14 @@ BLOCK: Schema = {"type": "string", "description": "The block to instantiate."}
 def schema() -> Schema:
     """Return the JSON Schema (draft 2020-12) of a spec."""
     definitions = {"variable": VARIABLE_DEFINITION, "node": _node(), "block": block_schema(), "space": space_schema()}
+    definitions |= {f"node-{key}": NODE_KEYS[key] for key in COPIED}
     for kind, registry in {**REGISTRIES, "column": COLUMNS}.items():
         definitions[kind] = _choice(kind, registry)
         definitions[f"{kind}-name"] = names_schema(kind, registry)
         definitions[f"{kind}-known"] = _known_schema(registry)
         definitions[f"{kind}-arguments"] = arguments_schema(kind, registry)
         names = [primary_name(registry, cls) for cls in accepted(registry) if not is_operation(registry, cls)]
+        names = names if registry is CELLS else [name for name in names if name not in CELLS.names()]
         names += [group[0] for group in signatures(registry)]  # operations of one signature have one definition
         typed = {f"{kind}.{name}": _typed(registry, cls) for name in names if (cls := registry.get(name))}
         first, *others = (each["properties"] for each in typed.values())
@@ -595,7 +606,7 @@ def _choice(kind: str, registry: Registry[Any]) -> Schema:
 
 def _node() -> Schema:
     """Return the schema of an entry of ``layers``: a layer, a block instance, or a share."""
-    copies = {key: NODE_KEYS[key] for key in ("trainable", "repeat", "weights")}
+    copies = {key: reference(f"node-{key}") for key in COPIED}
     params: Schema = {"type": "object", "description": "Params of the block; missing ones have their defaults."}
     kinds = {"type": "string", "allOf": [reference("layer-name")]}
     idle = {key: meaning for key, meaning in common(LAYERS).items() if key not in NODE_KEYS}
@@ -613,7 +624,7 @@ def _node() -> Schema:
         "type": "object",
         "properties": {key: NODE_KEYS[key] for key in ("name", "inputs")},
         "if": _has("share"),
-        "then": {"title": "share", "properties": {"share": SHARE, **options}},
+        "then": {"title": "share", "properties": {"share": SHARE, "average": AVERAGE, **options}},
         "else": {"if": _has("block"), "then": instance, "else": {"if": _has("type"), "then": layer, "else": undecided}},
         "unevaluatedProperties": False,
     }

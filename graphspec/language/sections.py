@@ -11,8 +11,7 @@ from pydantic import Field, WithJsonSchema
 
 from graphspec.base.config import ANY_VALUE, FROM_LIST, MAX_SIZE, Config, Neutral, PositiveInt, SchemaOf, named, setting
 from graphspec.base.errors import Code, Problems, did_you_mean
-from graphspec.base.synonyms.keys import means_null, number_hint
-from graphspec.base.synonyms.names import fold
+from graphspec.base.synonyms.keys import fold, means_null, number_hint
 from graphspec.base.text import count
 from graphspec.graph.ir.graph import STRING
 from graphspec.graph.optimizers import OPTIMIZERS, Optimizer

@@ -17,7 +17,7 @@ from graphspec.data.paths import moved
 from graphspec.data.signature import load_all
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.training_checks import refuse_untrainable
-from graphspec.engine.parallel.apart import run_apart
+from graphspec.engine.parallel.processes import run_apart
 from graphspec.engine.training.reporting import Silent
 from graphspec.engine.training.run_directory import check_own, install_adapted, reached_checkpoint, start_run
 from graphspec.engine.training.trainer import Trainer
@@ -161,7 +161,7 @@ def run_here(work: Work, study: Study, show: Show) -> None:
 
 
 def run_in_processes(work: Work, processes: int, show: Show) -> None:
-    """Run trials in several processes; errors as for :func:`graphspec.engine.parallel.apart.run_apart`."""
+    """Run trials in several processes; errors as for :func:`graphspec.engine.parallel.processes.run_apart`."""
     run_apart(_run, [work] * processes, show)
 
 

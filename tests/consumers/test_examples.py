@@ -162,7 +162,7 @@ def test_a_writer_continues_sentences_as_it_has_read_them(tmp_path: Path) -> Non
     (tmp_path / "texts.jsonl").write_text(
         "\n".join(json.dumps({"text": text}) for text in texts * 16), encoding="utf-8"
     )
-    sets = [f"vars.{name}" for name in ("longest=24", "and_one=25", "channels=32", "head=8", "hidden=64", "depth=1")]
+    sets = [f"vars.{name}" for name in ("longest=24", "channels=32", "depth=1")]
     sets += ["data={train: {file: texts.jsonl}}", "training.batch_size=8", "training.epochs=15"]
     model = gs.compile(tmp_path / "gpt.yaml", [*sets, "training.optimizer.learning_rate=0.005"])
     model.fit(verbose=0)

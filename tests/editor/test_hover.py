@@ -31,6 +31,17 @@ def test_a_node_has_its_shape_its_costs_and_its_inputs() -> None:
     )
 
 
+def test_a_formula_shows_its_operations() -> None:
+    text = """\
+graphspec: 1
+name: n
+inputs: {x: {shape: [8]}}
+layers: [{name: y, type: Formula, value: "sum(x**2, axis=-1, keepdims=true)"}]
+outputs: {y: {}}
+"""
+    assert text_at(text, "y, type").endswith("reads `x` `(N, 8)`  \n`power/Pow` `(N, 8)`  \n`sum/ReduceSum` `(N, 1)`")
+
+
 def test_a_reference_shows_its_node_and_an_input_its_shape() -> None:
     assert "**Conv2D** `b2`\n\noutput `(N, 26, 26, 64)`" in text_at(BRANCHES, "b2]}")
     assert text_at(BRANCHES, "image}\n") == "**input** `image`\n\noutput `(N, 28, 28, 1)` float32"

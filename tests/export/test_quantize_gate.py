@@ -14,7 +14,7 @@ from commands import SPEC, graphspec, project
 from quantizing import dense
 
 import graphspec as gs
-from graphspec.export import gate as quantize_gate
+from graphspec.export import quantize as quantize_gate
 from graphspec.export.onnx import KEY, NOTE
 from graphspec.graph.onnx_session import session
 

@@ -87,7 +87,7 @@ def application(name: str) -> Callable[[int], Any]:
 LOGITS = ["vars.size={size}", "layers.object.activation=linear"]
 NETWORKS: dict[str, tuple[Callable[[int], Any], int, list[str]]] = {
     "convnext_tiny": (convnext_tiny, 64, LOGITS),
-    "deeplab_v3_plus": (deeplab_v3_plus, 128, ["vars.size=128", "vars.coarse=8", "layers.part.activation=linear"]),
+    "deeplab_v3_plus": (deeplab_v3_plus, 128, ["vars.size=128", "layers.part.activation=linear"]),
     "densenet121": (application("DenseNet121"), 96, LOGITS),
     "efficientnet_b0": (efficientnet_b0, 224, LOGITS),
     "espcn": (espcn, 50, []),

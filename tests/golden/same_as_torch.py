@@ -18,7 +18,13 @@ from torch.nn import functional as f
 import graphspec as gs
 
 FOLDER = Path(__file__).resolve().parents[2] / "specs" / "architectures"
-SWIN = ((2, 3), (2, 6), (6, 12), (2, 24))
+_PAIRS = [f"stage3_{k}/{name}" for k in (1, 2, 3) for name in ("plain", "shifted")]
+SWIN = (
+    (["stage1/plain", "stage1/shifted"], 3),
+    (["stage2/plain", "stage2/shifted"], 6),
+    (_PAIRS, 12),
+    (["stage4_1", "stage4_2"], 24),
+)
 """Blocks and heads of Swin-T's stages."""
 
 
@@ -105,12 +111,11 @@ def windows_attend(w: Weights, name: str, x: Tensor, heads: int, shift: int, siz
 
 def swin_t(w: Weights, image: Tensor) -> Tensor:
     x = w.norm("stem_norm", w.stem(image, 4), 1e-5)
-    for stage, (depth, heads) in enumerate(SWIN, 1):
+    for stage, (blocks, heads) in enumerate(SWIN, 1):
         if stage > 1:  # torchvision takes the four places column by column
             x = torch.cat([x[:, a::2, b::2] for a in (0, 1) for b in (0, 1)], -1)
             x = w.dense(f"merge{stage}/reduce", w.norm(f"merge{stage}/norm", x, 1e-5))
-        for k, letter in enumerate("abcdef"[:depth]):
-            p = f"stage{stage}{letter}"
+        for k, p in enumerate(blocks):
             shift = 3 if k % 2 and x.shape[1] > 7 else 0
             x = x + windows_attend(w, f"{p}/attend", w.norm(f"{p}/norm", x, 1e-5), heads, shift)
             y = f.gelu(w.dense(f"{p}/feed/widen", w.norm(f"{p}/feed/norm", x, 1e-5)))

@@ -11,9 +11,9 @@ import pytest
 
 import graphspec as gs
 from graphspec.base.arrays.memory import _container_limits, _unused, available, free, human, peak
+from graphspec.graph.analysis import activations, assumed_shapes, estimate
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate
 from specs import dense_spec
 
 
@@ -54,9 +54,11 @@ def test_no_control_groups(tmp_path: Path) -> None:
 
 
 def test_used_memory_counts_only_for_new_allocations(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(5000, 3000), (6000, 1000)])
+    monkeypatch.setattr(
+        "graphspec.base.arrays.memory._container_limits", lambda root, **_: [(5000, 3000), (6000, 1000)]
+    )
     assert (available(), free()) == (5000, 2000)
-    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(5000, 7000)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root, **_: [(5000, 7000)])
     assert free() == 0
 
 
@@ -82,11 +84,11 @@ def test_the_peak_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_too_small_a_container_is_warned_of_and_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = dense_spec()
     assert gs.validate(spec) == []
-    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(1000, 0)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root, **_: [(1000, 0)])
     (found,) = gs.validate(spec)
     assert (found.code, found.severity) == ("GS602", "warning")
     assert "1000 B" in found.message
-    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root: [(2000, 0)])
+    monkeypatch.setattr("graphspec.base.arrays.memory._container_limits", lambda root, **_: [(2000, 0)])
     model = gs.compile(spec)
     from specs import blobs
 

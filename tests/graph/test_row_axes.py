@@ -10,10 +10,12 @@ from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RULES, RowAxes
 
-ALWAYS = {"BatchSum", "EyeLike", "PerRow", "Range", "ReduceLoss", "RowShare", "ScatterND", "SpectralScale"}
+ALWAYS = {
+    *("BatchSum", "EyeLike", "PerRow", "Range", "ReduceLoss", "RowShare", "RunningMean", "ScatterND", "SpectralScale"),
+}
 """They mix rows, count them, or take none."""
 SIZES = {"Shape", "Size"}
-LOSSES = {"Scan", "SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
+LOSSES = {"SoftmaxCrossEntropy", "SparseSoftmaxCrossEntropy", "SquaredError"}
 """They join the graph later."""
 
 

@@ -224,9 +224,9 @@ def test_a_node_repeated_with_one_weight() -> None:
 @pytest.mark.parametrize(
     ("repeat", "code", "text"),
     [
-        ({"times": 3, "carry": 3}, "GS203", "`carry` of 'steps_1' is 3, but it has 3 inputs and 2 outputs"),
-        ({"times": 0}, "GS104", "`times` of `repeat` must be an integer of at least 1"),
-        ({"times": 2, "carry": "a"}, "GS104", "`carry` of `repeat` must be an integer of at least 1"),
+        ({"times": 3, "carry": 3}, "GS203", "`carry` of 'steps_1' names output 2, but it has 2 outputs"),
+        ({"times": 0}, "GS105", "`times` of `repeat` must be >= 1, not 0"),
+        ({"times": 2, "carry": "a"}, "GS104", "`carry` of `repeat` must be an integer, not 'a'"),
         ({"carry": 2}, "GS103", "`repeat` needs `times`"),
         ({"times": 2, "shared": 1}, "GS104", "`shared` of `repeat` must be true or false"),
         ({"times": 2, "k": [1, 2, 3]}, "GS104", "`k` of `repeat` must be a list of a value for each copy"),

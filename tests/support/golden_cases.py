@@ -33,6 +33,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
         "HashedCrossing": "vocabulary/layers/test_hashing.py",
         "Hashing": "vocabulary/layers/test_hashing.py",
         "FlipMean": "vocabulary/layers/test_flip_mean.py",
+        **dict.fromkeys(("CutMix", "MixUp"), "vocabulary/layers/test_mixing.py"),
         "GumbelSoftmax": "vocabulary/layers/test_regularization.py",
         "Impute": "vocabulary/layers/test_missing.py",
         "Log1p": "vocabulary/layers/test_scaling.py",

@@ -92,7 +92,7 @@ def run_poisoned(program: Program) -> None:
     """Run forward, fill all that backward may not read with NaN, run backward."""
     for f, *a in program.calls[: program.backward_start]:
         f(*a)
-    for array in program.dead_after_forward:
+    for array in program.dead_after_forward():
         array[...] = np.nan if array.dtype.kind == "f" else np.iinfo(array.dtype).min if array.dtype.kind == "i" else 0
     for f, *a in program.calls[program.backward_start :]:
         f(*a)

@@ -68,8 +68,7 @@ def all_lengths() -> dict[str, tuple[int, int]]:
         assert made.loader is not None
         module = module_from_spec(made)
         made.loader.exec_module(module)
-        assert not (twice := found.keys() & module.LENGTHS.keys()), twice
-        found |= module.LENGTHS
+        found |= {f"{path.stem}: {name}": lengths for name, lengths in module.LENGTHS.items()}
     return found
 
 

@@ -220,6 +220,13 @@ def flip_mean(d: Drawing, t: Tensor) -> Args | None:
     return {"inputs": [t.ref, t.ref], **d.some(mode=d.one("vertical", "horizontal_and_vertical")), **parts[2]}
 
 
+@draws("MixUp", "CutMix")
+def mixed(d: Drawing, t: Tensor, name: str) -> Args | None:
+    if (parts := split(d, t, 2)) is None or not t.is_float or not all(isinstance(n, int) for n in t.shape):
+        return None
+    return {"inputs": [t.ref, t.ref], **(parts[2] if name == "CutMix" else {})}
+
+
 @draws("Whitening")
 def whitening(d: Drawing, t: Tensor) -> Args | None:
     if (parts := split(d, t, 2)) is None or not t.is_float:

@@ -69,9 +69,6 @@ def _hook(event: str, arguments: tuple[Any, ...]) -> None:
         _seen.append(f"{event} {arguments!r}")
 
 
-sys.addaudithook(_hook)
-
-
 @contextmanager
 def watched(*, memory: bool = False) -> Iterator[list[str]]:
     """What a command does beside reading and computing; its memory may be measured, too, which takes time."""
@@ -92,6 +89,7 @@ def watched(*, memory: bool = False) -> Iterator[list[str]]:
 @pytest.fixture(scope="module", autouse=True)
 def sound_files(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Sound files first: after them everything is imported, which takes memory and loads code."""
+    sys.addaudithook(_hook)  # to the end of this process: not where this file is imported alone
     folder = tmp_path_factory.mktemp("sound")
     (folder / "w.safetensors").write_bytes(one())
     (folder / "w.npz").write_bytes(npz(member()))

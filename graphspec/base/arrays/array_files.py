@@ -283,7 +283,6 @@ def _check_covered(arrays: Mapping[str, Any], size: int) -> None:
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """Return the members of an archive by the names of their arrays."""
     listed = archive.infolist()
     demand(len(listed) <= Budget.ARRAYS, f"it has {len(listed):,} members, at most {Budget.ARRAYS:,} are read")
     by_name: dict[str, zipfile.ZipInfo] = {}

@@ -40,7 +40,6 @@ class Growing:
         return self._count
 
     def append(self, values: Array) -> None:
-        """Append the values of a one-dimensional array."""
         if not len(values):
             return
         values = np.ascontiguousarray(values, self.dtype)

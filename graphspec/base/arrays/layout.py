@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from graphspec.base.arrays.calls import Calls
 
 Array = np.ndarray[Any, Any]
 
@@ -30,6 +33,8 @@ def root(array: Array) -> int:
 
 def axis_order(array: Array) -> tuple[int, ...]:
     """Return the axes of ``array`` by descending stride; axes of size 1 keep their index."""
+    if array.flags.c_contiguous:
+        return tuple(range(array.ndim))
     order = iter(sorted((k for k in range(array.ndim) if array.shape[k] > 1), key=lambda k: -abs(array.strides[k])))
     return tuple(next(order) if array.shape[k] > 1 else k for k in range(array.ndim))
 
@@ -37,7 +42,7 @@ def axis_order(array: Array) -> tuple[int, ...]:
 def view_as(block: Array, shape: Sequence[int], dtype: np.dtype[Any], order: Sequence[int] | None) -> Array:
     """View the first bytes of ``block`` as an array whose axes have this ``order`` in memory, largest stride first."""
     flat = block[: math.prod(shape) * dtype.itemsize].view(dtype)
-    if order is None:
+    if order is None or (*order,) == (*range(len(order)),):
         return flat.reshape(tuple(shape))
     return flat.reshape([shape[k] for k in order]).transpose(np.argsort(order))
 
@@ -75,3 +80,26 @@ def spectral_window(window: str | tuple[float, ...] | None, length: int, periodi
         return np.asarray(window, np.float64)
     x = np.linspace(-np.pi, np.pi, length + periodic)[:length]
     return np.asarray(sum(a * np.cos(k * x) for k, a in enumerate(COSINES[window])), np.float64)
+
+
+# Sums in a fixed order: each array and its neighbour first, then each sum and its neighbour, as in a binary tree. The sums
+# of 2, 4, 8, … neighbours, from the first array on, are inner nodes of the tree. So a worker may add its own arrays before
+# all workers add theirs, and the bits are those of one worker that adds all.
+def until_two(parts: Sequence[Array], *, overwrite: bool = False) -> tuple[Calls, Sequence[Array]]:
+    """Return the calls that add neighbours until at most two arrays are left, and these.
+
+    Sums are stored in new arrays, or with ``overwrite`` in ``parts``.
+    """
+    calls: Calls = []
+    while len(parts) > 2:
+        sums = [(a if overwrite else np.empty_like(a)) for a in parts[: len(parts) // 2 * 2 : 2]]
+        calls += [(np.add, a, b, total) for a, b, total in zip(parts[::2], parts[1::2], sums, strict=False)]
+        parts = [*sums, *parts[len(sums) * 2 :]]
+        overwrite = True  # the last part of an odd number is never the first of two
+    return calls, parts
+
+
+def sum_into_first(parts: Sequence[Array]) -> Calls:
+    """Return the calls that add all arrays; the sum is stored in the first, and sums of neighbours in others."""
+    calls, rest = until_two(parts, overwrite=True)
+    return [*calls, *((np.add, rest[0], other, rest[0]) for other in rest[1:])]

@@ -21,7 +21,7 @@ def available() -> int:
 
     The result does not depend on other processes, so a spec's needs are compared with it.
     """
-    return min([_physical(), *(limit for limit, _ in _container_limits(Path("/")))])
+    return min([_physical(), *(limit for limit, _ in _container_limits(Path("/"), measure=False))])
 
 
 def free() -> int:
@@ -54,7 +54,7 @@ def give_back(array: Array) -> None:
         ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(size), mmap.MADV_DONTNEED)
 
 
-def _container_limits(root: Path) -> list[tuple[int, int]]:
+def _container_limits(root: Path, *, measure: bool = True) -> list[tuple[int, int]]:
     """Return (limit, used) in bytes for this process's control group and each of its parents, for cgroup v1 and v2.
 
     Cached pages of files are not counted as used, since the kernel can drop them. Without cgroups the list is empty.
@@ -68,7 +68,7 @@ def _container_limits(root: Path) -> list[tuple[int, int]]:
             group = Path(path.lstrip("/"))
             for folder in {mount / part for part in (group, *group.parents)}:
                 if (maximum := _number(folder / limit)) is not None:
-                    used = (_number(folder / usage) or 0) - _field(folder / "memory.stat", cache)
+                    used = (_number(folder / usage) or 0) - _field(folder / "memory.stat", cache) if measure else 0
                     limits.append((maximum, max(used, 0)))
     return limits
 

@@ -62,7 +62,6 @@ class Pictures:
         return listed
 
     def astype(self, dtype: Any, copy: bool = True) -> Pictures:
-        """Return the pictures with elements of another dtype."""
         return Pictures(self.data.astype(dtype, copy=copy), self.sizes, self.shape[3])
 
     def arrays(self) -> dict[str, Array]:

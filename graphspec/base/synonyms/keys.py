@@ -1,13 +1,40 @@
-"""Keys, arguments and values that other frameworks and plain speech have for ours. The keys are in ``keys.toml``."""
+"""What other frameworks and plain speech call ours: keys, arguments, values (``keys.toml``) and classes (``names.toml``)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from graphspec.base.synonyms.names import tables_of
+
+def fold(name: str) -> str:
+    """Return a name without case, separators and the module before it: ``nn.Conv_2d`` becomes ``conv2d``."""
+    return re.sub(r"[\W_]+", "", name.strip("'\" ").removesuffix("()").rpartition(".")[2]).lower()
+
+
+@cache
+def tables_of(file: str) -> Mapping[str, Mapping[str, str]]:
+    """Return the tables of a file in this folder: what each word leads to. It is read when the first name is wrong."""
+    import tomllib
+
+    text = Path(__file__).with_name(f"{file}.toml").read_text(encoding="utf-8")
+    tables = tomllib.loads(text).items()
+    return {name: {word: target for words, target in rows.items() for word in words.split()} for name, rows in tables}
+
+
+def synonym(kind: str, name: str) -> str | None:
+    """Return a hint for a ``name`` of another framework or of plain speech, or None if it is no synonym."""
+    table, folded = tables_of("names").get(kind, {}), fold(name)
+    target = table.get(folded) or table.get(folded.removesuffix(kind) or folded)
+    return f"did you mean '{target}'?" if target is not None and target.isidentifier() else target
+
+
+def otherwise(kind: str) -> str | None:
+    """Return the hint for a name that is like no other."""
+    return tables_of("names")["otherwise"].get(kind)
+
 
 # Values as Python and other frameworks write them: ``None``, ``(2, 2)``, ``1_000``, ``50%``, ``padding: 1``.
 _NONE = frozenset(("none", "null", "nil", "nan", "na", "n/a", "undefined"))

@@ -290,7 +290,6 @@ class FilePlan:
     left_over: list[str] = field(default_factory=list)  # the arrays that no weight needs
 
     def free(self) -> list[str]:
-        """Return the arrays that no weight has taken."""
         used = {name for taken in self.taken for name, _ in taken.arrays}
         return [name for name in self.contents.arrays if name not in used]
 
@@ -353,7 +352,8 @@ def _around(name: str, names: Collection[str]) -> str:
 
 
 def _weights(spec: Spec, graph: Graph) -> list[Weight]:
-    owners, later = {node.name: node for node in spec.nodes if node.share is None}, spec.held_out_weights
+    owners = {node.name: node for node in spec.nodes if node.share is None or node.average is not None}
+    later = spec.held_out_weights
     named = [(_around(param.name, owners), param) for param in graph.params.values() if param.name not in later]
     return [Weight(owners[name], param.name[len(name) + 1 :], param.shape) for name, param in named if name]
 
@@ -374,7 +374,8 @@ def _filled(plan: FilePlan, weights: Sequence[Weight]) -> list[Diagnostic]:
     absent: list[tuple[Weight, list[str]]] = []
     wrong: dict[str, Diagnostic] = {}  # one for each node, whose weights misfit together
     for weight in weights:
-        may_start_new = any(matches(p, form) for p in file.allow_missing for form in forms(file, weight.name))
+        may_start_new = weight.node.average is not None  # with what the file has for the weights that it follows
+        may_start_new |= any(matches(p, form) for p in file.allow_missing for form in forms(file, weight.name))
         possible = ways(file, weight)
         chosen = ((way.recipe, names) for way in possible if (names := _chosen(way, arrays)) is not None)
         if (way := next(chosen, None)) is None:

@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 
 from graphspec.base.errors import ShapeError
 from graphspec.engine.compiler.lowered_network import Lowered, owner_of
-from graphspec.graph.analysis import infer_shapes
+from graphspec.graph.analysis import infer_shapes, needs_memory
 from graphspec.graph.ir.graph import Graph, Shape, Value
-from graphspec.graph.memory_estimate import needs_memory
 from graphspec.graph.ops import operator
 from graphspec.language.declarations import Spec
 

@@ -329,7 +329,12 @@ def _lower_node(node: NodeDecl, layers: dict[str, NodeDecl], result: Lowered, fo
         return None
     if not layer.takes_strings and (found := _texts(all_refs, result)) is not None:
         return report(Code.WRONG_DTYPE, *found, "inputs")
-    g = Builder(result.graph, node.name, owner.name, trainable=owner.trainable and node.trainable, folder=folder)
+    held = owner if node.average is None else node  # the node that has the weights: its own, or means of its owner's
+    means = None if held.average is None else (f"{held.share}/", f"{held.name}/", held.average)
+    if means is not None:
+        owner = layers[str(held.share)]
+    trains = owner.trainable and node.trainable
+    g = Builder(result.graph, node.name, owner.name, trainable=trains, folder=folder, means=means)
     before = len(result.graph.nodes)
     try:
         with g:
@@ -490,11 +495,15 @@ def link(spec: Spec) -> tuple[list[NodeDecl], list[Diagnostic]]:
 
 
 def _skipped(nodes: Sequence[NodeDecl]) -> list[Diagnostic]:
-    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads."""
+    """Return GS203, as a warning, for nodes without `inputs` below a Parameter or Constant that no node reads.
+
+    An operation is likely to be meant for what stands above it, also if other nodes read that.
+    """
     found, used = [], {ref.name for node in nodes for ref in reads(node)}
     for above, node in pairwise(nodes):
         derived = node.tree.get("inputs") is None and node.type != "Formula"
-        ref = node.inputs[0] if node.inputs and derived and above.name not in used else None
+        meant = above.name not in used or str(node.type).startswith("ops.")
+        ref = node.inputs[0] if node.inputs and derived and meant else None
         alone = above.layer is not None and above.layer.arity == (0, 0) and above.within is node.within
         if ref is None or not alone:
             continue

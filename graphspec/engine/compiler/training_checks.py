@@ -8,10 +8,9 @@ from dataclasses import replace
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.errors import Code, Diagnostic, Problem, RunError, SpecError
 from graphspec.engine.compiler.lowered_network import Lowered, owner_of, visible
-from graphspec.graph.analysis import infer_shapes, lookups
+from graphspec.graph.analysis import activations, assumed_shapes, estimate, infer_shapes, lookups, needs_memory
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Graph, Node, Shape, show
-from graphspec.graph.memory_estimate import activations, assumed_shapes, estimate, needs_memory
 from graphspec.graph.ops import operator
 from graphspec.graph.optimizers import Optimizer
 from graphspec.graph.optimizers.optimizer import unmatched

@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.calls import Call, Calls
-from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice
+from graphspec.base.arrays.layout import CACHE_LINE, Array, shard_slice, sum_into_first, until_two
 from graphspec.base.arrays.memory import free, human
-from graphspec.base.arrays.pairwise import sum_into_first, until_two
 from graphspec.data.batches import Form
 from graphspec.engine.compiler.objective import TOTAL, loss_of
 from graphspec.engine.parallel.shards import ShardGroup, Step, Workers, in_step

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import partial
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
 from tempfile import TemporaryFile
 from typing import IO, Any, NoReturn
 
@@ -21,11 +23,11 @@ from graphspec.base.arrays.calls import Calls
 from graphspec.base.arrays.cores import ONE_THREAD
 from graphspec.base.arrays.layout import shard_slice
 from graphspec.base.arrays.memory import describe_map, free, give_back
-from graphspec.base.errors import Code, Diagnostic, RunError, SpecError
+from graphspec.base.errors import Code, Diagnostic, GraphspecError, RunError, SpecError
 from graphspec.base.files import open_closed_streams
 from graphspec.data.batches import Dataset, Form
 from graphspec.engine.parallel.agreement import installation, program
-from graphspec.engine.parallel.launch import can_fork, held_back
+from graphspec.engine.parallel.launch import can_fork, held_back, raised
 from graphspec.engine.parallel.machine import Member, Memory, Pipes, Place, Spin, allocate, layout, spins_safely
 from graphspec.engine.parallel.shards import Step, Workers
 from graphspec.engine.parallel.validation import PREFIX, VALIDATE, Batches, Sharing, nbytes
@@ -34,9 +36,9 @@ from graphspec.engine.runtime.evaluation import Evaluation
 from graphspec.engine.runtime.parameters import OptimizerState
 from graphspec.engine.runtime.program import Program
 from graphspec.engine.runtime.running_metrics import RunningMetrics
+from graphspec.graph.analysis import activations
 from graphspec.graph.ir.graph import Array
 from graphspec.graph.kernels import compiled
-from graphspec.graph.memory_estimate import activations
 from graphspec.graph.optimizers import Rate
 
 _MAX_ERROR_BYTES = 8000  # bytes read from the end of a dead worker's output
@@ -355,3 +357,90 @@ class Leader:
     def close(self) -> None:
         """End the other workers, and move weights and slots back into this process's memory."""
         self._stack.close()
+
+
+# Processes of one thread each that do parts of a work, and share nothing but its files: they send what they have done.
+Target = Callable[[Any, Callable[[Any], None]], None]  # gets a part of the work, and what sends a message
+
+
+def run_apart(target: Target, works: Sequence[Any], show: Callable[[Any], None]) -> None:
+    """Call ``target`` for each part of a work in a process of its own; ``show`` gets the messages.
+
+    Raises KeyboardInterrupt: Ctrl-C was pressed; the processes have ended, and their work can be resumed. GraphspecError: a
+    process failed with it; the others have ended their work. RunError: GS604, a process died.
+    """
+    context, failed = get_context("spawn"), list[Exception]()
+    ends: dict[Connection, Any] = {}
+    with _one_thread():
+        for work in works:
+            mine, theirs = context.Pipe(duplex=False)
+            process = context.Process(target=_process, args=(target, work, theirs), daemon=False)
+            process.start()
+            theirs.close()
+            ends[mine] = process
+    running = dict(ends)
+    try:
+        while running:
+            for end in wait([*running]):
+                assert isinstance(end, Connection)
+                try:
+                    message = end.recv()
+                except (EOFError, OSError):
+                    running.pop(end)
+                    continue
+                if isinstance(message, GraphspecError):
+                    failed.append(message)
+                else:
+                    show(message)
+    except KeyboardInterrupt:
+        for process in (process for process in ends.values() if process.is_alive()):
+            if sys.platform == "win32":
+                process.terminate()  # its last checkpoint is from the end of an epoch
+            else:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGINT)
+        raise
+    finally:
+        for process in ends.values():
+            process.join()
+    if failed:
+        raise failed[0]
+    if any(codes := [process.exitcode for process in ends.values()]):
+        listed = ", ".join(map(str, codes))
+        raise RunError(Code.WORKER_DIED, f"a process has died (exit codes {listed})", "the same command goes on")
+
+
+def _process(target: Target, work: Any, end: Connection) -> None:
+    """Work in a process of its own group: Ctrl-C in a terminal reaches it once, by the process that started it."""
+    if hasattr(os, "setpgrp"):
+        with suppress(OSError):
+            os.setpgrp()
+    try:
+        with raised():
+            target(work, end.send)
+    except KeyboardInterrupt:
+        end.close()
+        os._exit(0)
+    except BrokenPipeError:  # the process that started it has died: another one resumes its work
+        os._exit(1)
+    except GraphspecError as error:
+        end.send(error)
+    finally:
+        with suppress(OSError):
+            end.close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let processes that are started inside the ``with`` block compute with one thread each, without the main script."""
+    before, main = {key: os.environ.get(key) for key in ONE_THREAD}, vars(sys.modules["__main__"])
+    os.environ.update(ONE_THREAD)
+    hidden: dict[str, Any] = {key: main[key] for key in ("__file__", "__spec__") if key in main}
+    main |= dict.fromkeys(hidden)
+    try:
+        yield
+    finally:
+        main |= hidden
+        for key in ONE_THREAD:
+            os.environ.pop(key, None)
+        os.environ.update({key: value for key, value in before.items() if value is not None})

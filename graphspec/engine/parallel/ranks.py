@@ -21,8 +21,8 @@ import numpy as np
 
 from graphspec.base.arrays.blas import one_thread
 from graphspec.base.arrays.calls import Calls, settings
+from graphspec.base.arrays.layout import until_two
 from graphspec.base.arrays.memory import describe_map, free, human, open_map
-from graphspec.base.arrays.pairwise import until_two
 from graphspec.base.errors import Code, RunError, UsageError
 from graphspec.base.libraries import missing_library
 from graphspec.data.batches import Form
@@ -93,7 +93,6 @@ class Ranks:
         return Order(int(kind)), values
 
     def share(self, array: Array) -> None:
-        """Copy a contiguous array from rank 0 to all others."""
         octets = array.reshape(-1).view(np.uint8)
         for start in range(0, octets.size, _SENT):
             self.comm.Bcast(octets[start : start + _SENT], 0)

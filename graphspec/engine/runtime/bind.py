@@ -21,7 +21,8 @@ from graphspec.engine.runtime.buffers import Pool, Scratch, backward_uses, ints,
 from graphspec.engine.runtime.parameters import Parameters
 from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.graph.analysis import Ranges, id_ranges, infer_shapes, needed_gradients
-from graphspec.graph.ir.dims import has_rows
+from graphspec.graph.builder import Builder
+from graphspec.graph.ir.dims import Shape, has_rows
 from graphspec.graph.ir.graph import Array, Graph, Node, Type, Value
 from graphspec.graph.ir.ranges import ANY, Range
 from graphspec.graph.kernels.common import each_block
@@ -134,6 +135,21 @@ class NodeContext:
         value = self._node.inputs[i]
         assert value is not None
         return self._binder.shard.matrices[value.name]
+
+    def program(self, graph: Graph, shapes: Mapping[str, Shape], grads: Sequence[str] = ()) -> Program:
+        binder = self._binder
+        if grads:
+            given = {f"{name}/slope": v for name, v in graph.outputs.items() if f"{name}/slope" in shapes}
+            slopes = {name: Value(name, v.type, "input") for name, v in given.items()}
+            graph = replace(graph, inputs=graph.inputs | slopes, nodes=list(graph.nodes), outputs={})
+            with Builder(graph, f"{self._node.name}/slopes") as g:
+                terms = [g.ReduceSum(v * slopes[name], keepdims=0) for name, v in given.items()]
+                graph.loss = g.Sum(*terms) if terms else g.constant(0.0)
+        target = replace(binder.target, shapes=shapes, input_grads=tuple(grads))
+        options: dict[str, Any] = {"training": self.training, "seed": binder.seed, "clock": binder.clock}
+        found = build_program(graph, Parameters(graph, self.dtype), target, **options)
+        binder.extra += found.nbytes
+        return found
 
     def after_barrier(self, calls: Calls) -> None:
         self._binder.after += calls
@@ -399,15 +415,10 @@ class Binder:
         self._interleave()
         fetches = {n: self._source(v) for n, v in self.graph.outputs.items()}
         nbytes = self.pool.nbytes + self.saved.nbytes + self.scratch.nbytes + self.extra
-        grads, dead = {n: self.gradients[n] for n in self.requested}, self._dead_after_forward()
+        grads = {n: self.gradients[n] for n in self.requested}
+        kept = [a for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
+        dead = partial(_overlapping_none, [self.arrays[v.name] for node in self.nodes for v in node.outputs], kept)
         return Program(feeds, fetches, self.calls, self.spans, nbytes, grads, backward_start, dead, self.after)
-
-    def _dead_after_forward(self) -> list[Array]:
-        """Return the forward arrays whose memory contains nothing that backward calls or readers of fetches may read."""
-        kept = [byte_bounds(a) for n, a in self.arrays.items() if n in self.backward_uses or root(a) in self._pinned]
-        low, high = np.array(kept, np.uintp).T
-        values = [self.arrays[v.name] for node in self.nodes for v in node.outputs]
-        return [a for a in values if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
     def set_gradient(self, name: str, array: Array) -> Array:
         """Record a gradient, and return it; its memory is reused after the last gradient that views it was consumed."""
@@ -483,6 +494,11 @@ class Binder:
                     self.calls.append(call)
             self.spans.append((*label, start, len(self.calls)))
         self._parts.clear()
+
+
+def _overlapping_none(arrays: Sequence[Array], kept: Sequence[Array]) -> list[Array]:
+    low, high = np.array([byte_bounds(a) for a in kept], np.uintp).T
+    return [a for a in arrays if not ((low < byte_bounds(a)[1]) & (byte_bounds(a)[0] < high)).any()]
 
 
 @gc_paused()

@@ -63,6 +63,13 @@ class Parameters:
             if name not in given:
                 values = param.initializer(param.shape, generator(seed, "initial", name))
                 self.view(name)[...] = param.layout.pack(values)
+        self.follow(given)
+
+    def follow(self, given: Container[str] = ()) -> None:
+        """Let running means begin with the values of their weights, but for those that are ``given``."""
+        for name, param in self.params.items():
+            if param.mean_of is not None and name not in given:
+                self.view(name)[...] = self.view(param.mean_of)
 
     def get(self, vector: Array | None = None, group: ParamGroup | None = None) -> dict[str, Array]:
         """Copy the weights, or those of a group, by name, in Keras's layout; from ``vector``, laid out as the group."""
@@ -156,7 +163,6 @@ class OptimizerState:
         return self.optimizer.bind(vectors, self.clock, self.rate)
 
     def swap(self) -> None:
-        """Exchange the weights and their moving averages."""
         self.collect()
         self.parameters.changes += 1
         weights, averages = self.parameters.vectors["trainable"], self.slots["average"]

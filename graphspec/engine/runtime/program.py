@@ -38,7 +38,7 @@ class Program:
     nbytes: int  # the memory of its buffers
     grads: dict[str, Array] = field(default_factory=dict)  # the requested gradients of inputs, by name
     backward_start: int = 0  # the index of the first backward call
-    dead_after_forward: list[Array] = field(default_factory=list)  # no backward call reads these; tests fill in NaN
+    dead_after_forward: Callable[[], list[Array]] = list  # what no backward call and no fetch reads: tests fill in NaN
     after: Calls = field(default_factory=list)
     load: Callable[[int], None] = no_rows  # copies the batch with this index into ``feeds``
 

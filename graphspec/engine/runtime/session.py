@@ -96,6 +96,7 @@ class Session:
                 for name, values in plan.values():
                     self.parameters.set({prefix + name: values for prefix in self.prefixes})
                 self.initial_weights[k] = plan.report(plan.contents.sha256())
+            self.parameters.follow({prefix + name for name in taken for prefix in self.prefixes})
 
     def _set_graph(self, spec: Spec, lowered: Lowered, warnings: Sequence[Diagnostic]) -> None:
         """Set the attributes that depend on what was learnt, except the weights."""
@@ -188,7 +189,6 @@ class Session:
 
     @property
     def needed_inputs(self) -> DataSignature:
-        """The signature of the inputs that the network needs."""
         return self.once("needed inputs", lambda: data_signature(self.spec, self.whole, targets=False))
 
     def part(self, name: str) -> Dataset:
@@ -279,7 +279,6 @@ class Session:
         return running
 
     def evaluation(self, arrays: Dataset, batch_size: int, heads: HeadCounts | None = None) -> Evaluation:
-        """Return the evaluation of prepared arrays, batch by batch."""
         counted, objective = () if heads is None else heads.names, self.objective(arrays)
         return Evaluation(self, objective, self.parameters, arrays, batch_size, self.programs, counted)
 

@@ -26,7 +26,7 @@ from graphspec.base.text import duration, number
 from graphspec.data.batches import BatchLoader, Dataset, class_ids, deal
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.check import check, check_one
-from graphspec.engine.parallel.apart import run_apart
+from graphspec.engine.parallel.processes import run_apart
 from graphspec.engine.runtime.evaluation import add_batches
 from graphspec.engine.runtime.program import ProgramCache
 from graphspec.engine.runtime.running_metrics import HeadCounts, RunningMetrics

@@ -19,7 +19,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.choose_workers import Plan
 from graphspec.engine.training.reporting import Observer
 from graphspec.engine.training.trainer import Trainer
-from graphspec.graph.memory_estimate import estimate
+from graphspec.graph.analysis import estimate
 from graphspec.vocabulary.callbacks.callback import Callback, Outputs
 
 
@@ -70,7 +70,6 @@ def _check_memory(model: Session, arrays: Dataset, rows: int) -> None:
 def _apply_class_weights(
     model: Session, arrays: Dataset, class_weight: Mapping[Any, Any] | Literal["balanced"] | None
 ) -> None:
-    """Multiply the sample weights of the training rows by their class weights."""
     heads = [h for h in model.spec.heads.values() if h.needs_data]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
     nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())

@@ -19,13 +19,13 @@ from graphspec.base.config import Config
 from graphspec.base.errors import Code, Diagnostic, GivenText, Mark, ProblemError, SpecError, UsageError
 from graphspec.base.files import suffix_of, written_in_parts
 from graphspec.base.gc_pause import gc_paused
-from graphspec.base.text import count, printable
+from graphspec.base.text import count, few, printable
 from graphspec.engine.compiler.check import Checked, check
 from graphspec.engine.compiler.lowered_network import Lowered
 from graphspec.foreign.door import KERAS
 from graphspec.foreign.importing.tidy import Tidied, tidy, with_formulas
 from graphspec.graph.ir.dims import has_rows, show
-from graphspec.graph.ir.graph import Graph, Value
+from graphspec.graph.ir.graph import STRING, Graph, Node, Value
 from graphspec.graph.onnx_session import sanitized
 from graphspec.language.declarations import Spec
 from graphspec.language.sections import KEYS
@@ -54,8 +54,8 @@ class Draft:
     notes: tuple[str, ...]
 
 
-def import_onnx(source: Path, folder: Path, name: str) -> Draft:
-    """Return the spec of an ONNX file for a spec called ``name`` in ``folder``.
+def import_onnx(source: Path, folder: Path, name: str, sizes: Mapping[str, int]) -> Draft:
+    """Return the spec of an ONNX file for a spec called ``name`` in ``folder``; ``sizes`` are open ones, by name.
 
     SpecError: the file is not valid (GS801), or can neither be trained nor run in a spec (GS802).
     """
@@ -63,27 +63,37 @@ def import_onnx(source: Path, folder: Path, name: str) -> Draft:
     path = source.resolve().relative_to(folder.resolve()).as_posix() if inside else source.name
     try:
         file = read_onnx(source.parent, source.name)
-        inputs = [_Input(port, k) for k, port in enumerate(file.inputs)]
+        inputs = [_Input(port, k, sizes) for k, port in enumerate(file.inputs)]
     except ProblemError as error:
         raise SpecError([Diagnostic.of("the file", error.problem, Mark(str(source)))]) from None
+    known = list(dict.fromkeys(size for each in inputs for size in each.named))
+    for size in sizes.keys() - set(known):
+        listed = f"it leaves open {few(known, 8)}" if known else "it leaves none open but the number of rows"
+        raise UsageError(f"{source} has no open size '{size}': {listed}")
     data, checked, notes = _Drafts(file, path, source.parent if not inside else folder, name, inputs).found(str(source))
     spec, lowered = checked.require()
     return Draft(data, spec, lowered, path, None if inside else file.data, tuple(notes))
 
 
 class _Input:
-    """An input of the file and its entry in the spec; ``at`` is the axis of the rows of a batch."""
+    """An input of the file and its entry in the spec; ``at`` is the axis of the rows of a batch.
 
-    def __init__(self, port: Declared, index: int) -> None:
+    ``named``: its open sizes, by their names in the file, or by its own.
+    """
+
+    def __init__(self, port: Declared, index: int, given: Mapping[str, int]) -> None:
         self.port = port
         self.name = _name_of_port(port, f"input_{index}")
         shape = port.shape
         if not port.dtype or shape is None or not shape:
             hint = "write the spec by hand, with a number in its place: `{type: Onnx, file: …, inputs: [x, 1]}`"
             raise ProblemError(Code.UNSUPPORTED_FILE, f"has the input {port}, which has no batch axis", hint)
-        opened = [k for k, d in enumerate(shape) if not isinstance(d, int) or d == 1]
+        opened = [k for k, d in enumerate(shape) if (not isinstance(d, int) and d not in given) or d == 1]
         self.at = 0 if 0 in opened or not opened else opened[0]
-        self.sizes = [d if isinstance(d, int) else None for k, d in enumerate(shape) if k != self.at]
+        others = [d for k, d in enumerate(shape) if k != self.at]
+        names = [d for d in others if not isinstance(d, int)]
+        self.named = [*filter(None, names), port.name] if names else []
+        self.sizes = [d if isinstance(d, int) else given.get(d or "", given.get(port.name)) for d in others]
         self.open = None in self.sizes
 
     def entry(self, size: int | None) -> dict[str, Any]:
@@ -126,7 +136,9 @@ class _Drafts:
                 last = errors[0]  # with fixed sizes it says more than with open ones
             assert last is not None
             reasons.append(last)
-        raise SpecError([Diagnostic(d.code, d.message, source, hint=d.hint) for d in reasons])
+        name = next((each.named[0] for each in self.inputs if each.open), None)
+        hint = None if name is None else f"give sizes that the file leaves open: `--size {name}=224`, with your number"
+        raise SpecError([Diagnostic(d.code, d.message, source, hint=hint or d.hint) for d in reasons])
 
     def _data(self, trainable: bool, size: int | None) -> dict[str, Any]:
         """Return a spec without heads."""
@@ -153,8 +165,9 @@ class _Drafts:
         for k, (port, value) in enumerate(zip(self.file.outputs, values, strict=True)):
             source = node if len(values) == 1 else f"{node}:{k}"
             head = _free(_name_of_port(port, f"output_{k}"), taken)
-            if not has_rows(value.shape):
-                notes.append(f"The output '{sanitized(port.name)}' is the same for all rows: it is left out.")
+            if not has_rows(value.shape) or value.dtype == STRING:
+                what = "text, and a head is numbers" if value.dtype == STRING else "the same for all rows"
+                notes.append(f"The output '{sanitized(port.name)}' is {what}: it is left out.")
                 continue
             at = value.shape.index("N") if "N" in value.shape else 0
             taken.add(head)
@@ -202,7 +215,7 @@ def _unlike(stack: list[tuple[Value | None, Value | None]], renamed: Callable[[s
     """Compare pairs of values, and all that they are computed from; return the first difference."""
     seen: dict[str, str] = {}
     while stack:
-        a, b = stack.pop()
+        a, b = map(_unscaled, stack.pop())
         if a is None or b is None:
             if (only := a or b) is not None:
                 return f"{only.name} is missing"
@@ -212,10 +225,24 @@ def _unlike(stack: list[tuple[Value | None, Value | None]], renamed: Callable[[s
                 return found
             stack.append((a.mask, b.mask))
             if a.node is not None and b.node is not None:
-                stack += zip(a.node.inputs, b.node.inputs, strict=True)
+                count = len(a.node.inputs) if a.node.op == b.node.op else 1
+                stack += zip(a.node.inputs[:count], b.node.inputs[:count], strict=True)
         elif seen[a.name] != b.name:
             return f"{a.name} is {seen[a.name]} and {b.name}"
     return None
+
+
+def _unscaled(value: Value | None) -> Value | None:
+    """Return what a value is 1 times of: a Rescaling multiplies by 1, a formula does not."""
+    while value is not None and value.node is not None and value.node.op == "Mul" and _number(value.node, 1.0):
+        value = value.node.inputs[0]
+    return value
+
+
+def _number(node: Node, number: Any) -> bool:
+    """Return whether the second input of a node is this number, as a constant."""
+    b = node.inputs[1]
+    return b is not None and b.kind == "constant" and b.data is not None and b.data.size == 1 and b.data == number
 
 
 _OF_PARAMS = ("shape", "layout", "trainable", "state", "initializer", "regularizer", "constraint", "sparse")
@@ -234,6 +261,8 @@ def _unlike_alone(a: Value, b: Value, renamed: Callable[[str], str]) -> str | No
         return f"constant {a.name} is not {b.name}"
     if a.node is not None and b.node is not None:
         is_alike = a.node.op == b.node.op and len(a.node.inputs) == len(b.node.inputs)
+        if (a.node.op, b.node.op) == ("Add", "Sub") and (c := b.node.inputs[1]) is not None and c.data is not None:
+            is_alike = _number(a.node, -c.data)  # a Rescaling adds what a formula subtracts
         if not is_alike or not equal(a.node.attrs, b.node.attrs):
             return f"{a.node.op} {a.node.name} is not {b.node.op} {b.node.name}"
     return None
@@ -309,6 +338,7 @@ def import_file(
     output: str | Path | None = None,
     *,
     overwrite: bool = False,
+    sizes: Mapping[str, int] | None = None,
     schema: Callable[[Path], str] | None = None,
 ) -> Import:
     """Write the spec of a network that another program saved, and its weights beside it.
@@ -319,6 +349,7 @@ def import_file(
         output: the spec; by default the file's name with ``.yaml``, in this folder. The file of its weights has its name,
             with ``.safetensors``.
         overwrite: whether files of these names are replaced.
+        sizes: sizes that an ONNX file leaves open, by their names in it, or by the name of an input.
         schema: returns the path of the JSON Schema that a spec names for editors.
 
     Raises:
@@ -333,7 +364,9 @@ def import_file(
     weights_path = spec_path.with_suffix(".safetensors")
     _check_new(spec_path, weights_path, overwrite=overwrite)
     if suffix_of(source) == ".onnx":
-        draft = import_onnx(source, spec_path.parent, _name_of(spec_path))
+        draft = import_onnx(source, spec_path.parent, _name_of(spec_path), sizes or {})
+    elif sizes:
+        raise UsageError(f"{source}: sizes are those that an ONNX file leaves open; in a Keras file all are known")
     else:
         draft = _import_keras(source, weights_path)
     beside = spec_path.parent / draft.name

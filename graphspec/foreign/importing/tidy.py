@@ -174,23 +174,36 @@ def _mappings(values: Any) -> Iterator[dict[str, Any]]:
 _SIGNS = {"add": ("+", 5), "subtract": ("-", 5), "multiply": ("*", 6), "divide": ("/", 6), "true_divide": ("/", 6)}
 _SIGNS |= {"equal": ("==", 4), "not_equal": ("!=", 4), "less": ("<", 4), "greater": (">", 4), "power": ("**", 8)}
 _SIGNS |= {"less_equal": ("<=", 4), "greater_equal": (">=", 4), "matmul": ("@", 6)}
-_LAYERS = {"Add": "add", "Subtract": "subtract", "Multiply": "multiply"}
+_LAYERS = {"Add": "add", "Subtract": "subtract", "Multiply": "multiply", "Rescaling": "rescaling"}
 _SEVERAL = ("top_k", "split", "unstack", "moments")  # outputs
 _WHOLE = 9  # the level of what needs no brackets
 _LONGEST = 90  # characters of a formula
 Text = tuple[str, int]  # of a formula, and the level of its last operator
 
 
+def _rescaled(text: str, level: int, scale: Any, offset: Any) -> Text:
+    """Return ``x * scale + offset`` without what changes nothing; an offset may be a variable or a list."""
+    scale, offset = (int(x) if isinstance(x, float) and abs(x) < _LONG and x == int(x) else x for x in (scale, offset))
+    if scale != 1:
+        text, level = f"{text if level >= 6 else f'({text})'} * {scale}", 6
+    if offset == 0:
+        return text, level
+    below = isinstance(offset, int | float) and offset < 0
+    return f"{text} {'-' if below else '+'} {-offset if below else offset}", 5
+
+
 def with_formulas(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return a spec with formulas; `layers` lists each node behind those that it reads."""
     heads = {text for name, head in data["outputs"].items() for text in (name, *_texts(head))}
     found = data.get("blocks", {}).items()
-    blocks = {name: b | {"layers": _joined(b["layers"], {*_texts(b["outputs"])})} for name, b in found}
-    return {**data, "layers": _joined(data["layers"], heads)} | ({"blocks": blocks} if blocks else {})
+    blocks = {name: b | {"layers": _joined(b["layers"], {*_texts(b["outputs"])}, b["inputs"])} for name, b in found}
+    return {**data, "layers": _joined(data["layers"], heads, data.get("inputs", ()))} | (
+        {"blocks": blocks} if blocks else {}
+    )
 
 
-def _joined(entries: Iterable[dict[str, Any]], kept: set[str]) -> list[dict[str, Any]]:
-    above: list[Any] = []
+def _joined(entries: Iterable[dict[str, Any]], kept: set[str], first: Iterable[str]) -> list[dict[str, Any]]:
+    above: list[Any] = [first] if isinstance(first, str) else [*first]
     given: list[list[Any]] = []
     for entry in entries:
         inputs = entry.get("inputs", above)
@@ -199,22 +212,27 @@ def _joined(entries: Iterable[dict[str, Any]], kept: set[str]) -> list[dict[str,
         kept |= {*chain(*(_texts(value) for key, value in entry.items() if key not in ("name", "type", "inputs")))}
     readers = Counter(ref for inputs in given for ref in inputs if isinstance(ref, str))
     kept |= {part for ref in readers for part in (*ref.split("/")[:-1], *ref.split(":")[:-1])}
-    pending, places = dict[str, Text](), dict[str, int]()
+    pending, places, plain = dict[str, Text](), dict[str, list[int]](), set[Any]()
     found: dict[int, dict[str, Any]] = {}
     for k, (entry, inputs) in enumerate(zip(entries, given, strict=True)):
         found[k], name = entry, entry.get("name")
         whole = [pending[x] if isinstance(x, str) and x in pending else _named(x) for x in inputs if x is not None]
         if None in inputs or "name" not in entry or (text := _text(entry, whole)) is None:
             continue
-        of = {x for x in inputs if entry["type"] not in _LAYERS and isinstance(x, str) and x in pending}
-        if not of or len(text[0]) > _LONGEST:
+        if entry["type"] not in _LAYERS or plain.issuperset(x for x in inputs if isinstance(x, str)):
+            plain.add(name)  # it has no mask: a layer passes on those of its inputs
+        parts = [k]
+        if not (of := {x for x in inputs if isinstance(x, str) and x in pending}) or len(text[0]) > _LONGEST:
             text = _text(entry, [_named(x) for x in inputs]) or text
         else:
-            for x in of:
-                del found[places[x]]
-            found[k] = {"name": name, "type": "Formula", "value": text[0]}
+            parts += [part for x in of for part in places[x]]
+            if name in plain:
+                found[k] = {"name": name, "type": "Formula", "value": text[0]}
+                for part in parts[1:]:
+                    del found[part]
+                parts = [k]
         if readers[str(name)] == 1 and name not in kept:
-            pending[str(name)], places[str(name)] = text, k
+            pending[str(name)], places[str(name)] = text, parts
     return list(found.values())
 
 
@@ -234,10 +252,17 @@ def _text(entry: Mapping[str, Any], inputs: list[Text]) -> Text | None:
     """Return an operation as a formula of its inputs; None for other layers."""
     kind = str(entry.get("type"))
     name = _LAYERS.get(kind) or kind.removeprefix("ops.")
-    options = {key: value for key, value in entry.items() if key not in ("name", "type", "inputs")}
-    if (kind not in _LAYERS and LAYERS.get(f"ops.{name}") is None) or name == kind or name in _SEVERAL or not inputs:
+    if not inputs:
         return None
-    if not options.keys().isdisjoint(ENTRY_KEYS):  # such as `repeat`
+    text, level = inputs[0]
+    options = {key: value for key, value in entry.items() if key not in ("name", "type", "inputs")}
+    if kind == "GetItem" and options.keys() == {"key"}:
+        return (text if level == _WHOLE else f"({text})") + options["key"], _WHOLE
+    if kind == "Rescaling" and options.keys() <= {"scale", "offset"}:
+        return _rescaled(text, level, options["scale"], options.get("offset", 0))
+    if (kind not in _LAYERS and LAYERS.get(f"ops.{name}") is None) or name == kind or name in _SEVERAL:
+        return None
+    if not options.keys().isdisjoint(ENTRY_KEYS) or (kind in _LAYERS and len(inputs) != 2):  # such as `repeat`
         return None
     if name in _SIGNS and len(inputs) == 2 and not options:
         sign, level = _SIGNS[name]

@@ -4,9 +4,9 @@ The rule of an operator emits the gradients of its inputs. Elementwise operators
 their formulas. What is more than an operator of ONNX, such as a loss, is first written in these (:mod:`.forms`).
 """
 
-from graphspec.graph.derivatives import arrays, elementwise, layer_forms, layers, recurrences
+from graphspec.graph.derivatives import arrays, layers, recurrences
 from graphspec.graph.derivatives.forms import in_primitives, integer_input, is_random
 from graphspec.graph.derivatives.walk import NotWrittenError, gradients, without_rule
 
 __all__ = ["NotWrittenError", "gradients", "in_primitives", "integer_input", "is_random", "without_rule"]
-__all__ += ["arrays", "elementwise", "layer_forms", "layers", "recurrences"]
+__all__ += ["arrays", "layers", "recurrences"]

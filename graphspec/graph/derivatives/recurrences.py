@@ -73,7 +73,6 @@ class _Cell:
         return g.transpose(g.reshape(M, (count, self.H, -1)), (0, 2, 1)) if self.masks else g.transpose(M, (1, 0))
 
     def activate(self, g: Builder, k: int, z: Value) -> Value:
-        """Emit activation k of an argument."""
         clip = self.op.clip
         return _activated(g, self.functions[k], z if clip is None else g.Clip(z, g.constant(-clip), g.constant(clip)))
 

@@ -48,7 +48,6 @@ class Number:
 
     @classmethod
     def of_step(cls, g: Builder, step: Value) -> Number:
-        """Return a step, an int64 scalar."""
         return cls(g, g.Cast(step, to="float64"), step)
 
     __add__, __sub__, __mul__, __truediv__, __pow__ = map(_method, ("Add", "Sub", "Mul", "Div", "Pow"))
@@ -66,7 +65,6 @@ class Number:
         return Number.of_step(self.g, self.g.Mod(self.whole, self.g.constant(other)))
 
     def sqrt(self) -> Number:
-        """Return the root."""
         return self**0.5
 
 
@@ -91,7 +89,6 @@ class Trace:
         self.g, self._values, self._arrays = g, {id(a): v for a, v in values}, [a for a, _ in values]
 
     def value(self, array: Any) -> Value:
-        """Return the value that an array has now."""
         known = self._values.get(id(array))
         return self.g.constant(np.asarray(array), "float32") if known is None else known
 

@@ -48,12 +48,10 @@ class Type:
 
     @property
     def is_float(self) -> bool:
-        """Whether the dtype is float32."""
         return self.dtype == "float32"
 
     @property
     def is_string(self) -> bool:
-        """Whether the elements are texts."""
         return self.dtype == STRING
 
     @property
@@ -105,17 +103,14 @@ class Value:
 
     @property
     def shape(self) -> Shape:
-        """The shape of the tensor."""
         return self.type.shape
 
     @property
     def dtype(self) -> str:
-        """The dtype of the tensor."""
         return self.type.dtype
 
     @property
     def rank(self) -> int:
-        """The number of axes."""
         return len(self.type.shape)
 
     @property
@@ -191,7 +186,6 @@ class Node:
 
     @property
     def sources(self) -> list[Value]:
-        """The inputs without absent ones."""
         return [v for v in self.inputs if v is not None]
 
 
@@ -280,15 +274,14 @@ class Param:
     constraint: Constraint | None = None
     looked_up: bool = False  # whether a step uses only the rows whose ids are in the batch
     sparse: bool = False  # whether the optimizer leaves all other rows, and their slots, as they are
+    mean_of: str | None = None  # the weight whose running mean this is; it begins with the same values
 
     @property
     def size(self) -> int:
-        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def stored_shape(self) -> tuple[int, ...]:
-        """The shape in the graph."""
         return self.layout.packed_shape(self.shape)
 
     def view(self, memory: Array) -> Array:
@@ -319,7 +312,6 @@ class Graph:
     updates: dict[str, Value] = field(default_factory=dict)  # of a written training step: new statistics, by name
 
     def with_outputs(self, outputs: Mapping[str, Value], loss: Value | None = None) -> Graph:
-        """Return this graph with other outputs and another loss."""
         return replace(self, outputs=dict(outputs), loss=loss, loss_inputs={})
 
     def without_losses(self) -> Graph:

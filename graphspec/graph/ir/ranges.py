@@ -44,12 +44,10 @@ class Range(NamedTuple):
 
     @property
     def finite(self) -> bool:
-        """Whether both bounds are finite."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
     @property
     def empty(self) -> bool:
-        """Whether the range contains no number."""
         return self.low > self.high
 
     def outside(self) -> str:

@@ -187,7 +187,6 @@ class Channels:
         return spread[: block.shape[-1]] if self.last else spread
 
     def sums(self) -> Sums:
-        """Return a new sum for each channel."""
         return Sums(self, self._ctx)
 
 
@@ -205,7 +204,6 @@ class Sums:
         self._ones_of_parts = ctx.constant(np.ones(self._parts.size // max(channels.count, 1)))
 
     def add(self, block: Array) -> Calls:
-        """Return calls that add the next block."""
         parts = self._next(block)
         if self._channels.last:
             return [(np.dot, self._ones[: len(block)], block, parts)]

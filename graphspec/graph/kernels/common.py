@@ -55,7 +55,8 @@ copy_cast = partial(np.copyto, casting="unsafe")
 def scratch_like(ctx: Context, X: Array, dtype: Any = None, *, saved: bool = False) -> Array:
     """Return a scratch buffer with X's shape and memory order, by default with X's dtype; ``saved`` for backward."""
     order, allocate = axis_order(X), ctx.save_for_backward if saved else ctx.scratch
-    return allocate([X.shape[k] for k in order], X.dtype if dtype is None else dtype).transpose(np.argsort(order))
+    block = allocate([X.shape[k] for k in order], X.dtype if dtype is None else dtype)
+    return block if order == (*range(X.ndim),) else block.transpose(np.argsort(order))
 
 
 saved_like = partial(scratch_like, saved=True)  # keeps its content from forward to backward

@@ -11,7 +11,7 @@ import numpy as np
 
 from graphspec.base.arrays.calls import Calls as Calls
 from graphspec.base.errors import Code, ShapeError
-from graphspec.graph.ir.graph import Array, Dim, Range, Shape, Value, show
+from graphspec.graph.ir.graph import Array, Dim, Graph, Range, Shape, Value, show
 
 if TYPE_CHECKING:
     from graphspec.base.arrays.random import Stream
@@ -148,6 +148,12 @@ class Context(Protocol):
 
     def sharded(self, i: int) -> ShardedKernel:
         """Return the memory that the workers share for the sharded kernel, input ``i``."""
+
+    def program(self, graph: Graph, shapes: Mapping[str, Shape], grads: Sequence[str] = ()) -> Any:
+        """Bind a graph without weights: a program of its own; or what computes gradients of its inputs ``grads``.
+
+        It then has inputs ``<output>/slope``, those in ``shapes``, for the gradients of the outputs.
+        """
 
     def after_barrier(self, calls: Calls) -> None:
         """Run ``calls`` after the barrier that ends the step. Scratch buffers do not survive until then."""

@@ -129,7 +129,6 @@ def _parts(k: int, limit: int) -> int:
 
 
 def _divisor(n: int, limit: int) -> int:
-    """Return the largest divisor of n up to ``limit``."""
     return next((d for d in range(min(n, limit), 0, -1) if n % d == 0), 0)
 
 

@@ -105,7 +105,6 @@ class QueryBlocks:
         return self.ctx.scratch((self._samples * self._groups * self._columns * size,), dtype)
 
     def forward(self) -> Calls:
-        """Return the calls that write Y."""
         return [*self._copies, (self._forward,)]
 
     def _forward(self) -> None:

@@ -423,7 +423,6 @@ class Direction:
         return calls if inside is None else [(np.absolute, Z, t), (np.less, t, high, inside), *calls]
 
     def forward(self) -> Calls:
-        """Return the calls of all steps."""
         H, T = self.H, self.T
         self.reused_scratch = ReusedScratch(self.ctx)
         X = self.X.transpose(0, 2, 1)

@@ -49,7 +49,6 @@ class TouchedRows:
         self.count = stop
 
     def touch_all(self) -> None:
-        """Note that any row may be written."""
         self.count = None
 
     def share(self, group: Group | None) -> Calls:

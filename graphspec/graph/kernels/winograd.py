@@ -59,7 +59,6 @@ class Form(NamedTuple):
 
     @property
     def products(self) -> int:
-        """The number of points, with infinity: 4 or 6."""
         return self.rows + self.taps - 1
 
     def kernel_matrix(self) -> Array:
@@ -438,7 +437,6 @@ def _row_limit(size: int, least: int, most: int = SMALL) -> int:
 
 
 def _count(windows: Array) -> int:
-    """Return the number of matrices in each plane."""
     return prod(windows.shape[1:-2])
 
 

@@ -12,7 +12,7 @@ OPS.found_in(
             And Or Xor Where
         """,
         "attention": "Attention DropoutAttention Softmax LogSoftmax Hardmax",
-        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile Scan",
+        "by_onnxruntime": "LabelEncoder StringNormalizer Tokenizer MurmurHash3 TermWeights OnnxFile",
         "convolution": "Conv ConvTranspose ConvPool",
         "ctc": "CTCLoss",
         "crf": "Viterbi CRFLoss",
@@ -23,11 +23,9 @@ OPS.found_in(
         "elementwise": """
             Exp Log Sqrt Reciprocal Erf Neg Abs Sin Cos Tan Asin Acos Atan Sinh Cosh Asinh Acosh Atanh Floor Ceil Round
             Sign Not IsNaN IsInf Relu LeakyRelu ThresholdedRelu Shrink Elu Selu Celu Sigmoid HardSigmoid Tanh Softplus
-            Softsign Mish HardSwish
+            Softsign Mish HardSwish Gelu Swish
         """,
-        "gates": "LSTMGates",
-        "gelu": "Gelu Swish",
-        "images": "Resize DepthToSpace SpaceToDepth RowUniform Recolor RandomCrop AffineWarp",
+        "images": "Resize DepthToSpace SpaceToDepth RowUniform MixRows Recolor RandomCrop AffineWarp",
         "indexing": """
             Gather GatherElements OneHot Range CheckIds ScatterElements ScatterND GatherND MultiHot GatherSum
         """,
@@ -37,14 +35,15 @@ OPS.found_in(
         """,
         "normalization": """
             BatchNormalization MaskedBatchNormalization LayerNormalization RMSNormalization GroupNormalization
-            LpNormalization SpectralScale
+            LpNormalization SpectralScale RunningMean
         """,
         "pooling": "MaxPool AveragePool GlobalAveragePool GlobalMaxPool",
-        "recurrent": "RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",
+        "recurrent": "LSTMGates RNN LSTM GRU DropoutLSTM DropoutGRU DropoutRNN",
         "reduce": """
             ReduceSum ReduceMean ReduceMax ReduceMin ReduceSumSquare ReduceL1 ReduceL2 ReduceProd ReduceLogSum
             ReduceLogSumExp CumSum ArgMax ArgMin TopK
         """,
+        "scan": "Scan",
         "shape": """
             Identity StopGradient Reshape Flatten Squeeze Unsqueeze Transpose Expand Shape Size Cast Concat Split Slice
             Pad Tile

@@ -146,27 +146,6 @@ class TermWeights(OfStrings):
         return Type("float32", ids.shape)
 
 
-class Scan(Memoryless):
-    """``body`` computes the states after a step, and outputs, of the states before it and an element of each sequence.
-
-    Inputs: the first states, sequences (T, …), and values that ``body`` reads in every step → the last states, and the
-    outputs of all steps (T, …). The inputs and outputs of ``body``, a graph, are in the same order. With ``reverse`` the
-    first step is that of the last elements.
-    """
-
-    has_kernel, in_specs, variadic = False, False, True
-
-    body: Any
-    states: int
-    sequences: int
-    reverse: int = 0
-
-    def infer(self, *inputs: Value) -> tuple[Type, ...]:
-        types = [v.type for v in self.body.outputs.values()]
-        T = inputs[self.states].shape[0]
-        return *types[: self.states], *(Type(t.dtype, (T, *t.shape)) for t in types[self.states :])
-
-
 class OnnxFile(Memoryless):
     """Some values of an ONNX file of another program: ``part`` of it, which computes each row by itself, frozen.
 

@@ -381,7 +381,6 @@ class Pooled:
             self.calls.append((np.copyto, ordered, y.transpose(order)))
 
     def gradient(self, ctx: Context, dy: Array, dP: Array, plane: int) -> Calls:
-        """Return calls that write the gradient of a plane."""
 
         def by_mask() -> Calls:
             bits, mask = (_split_rows(x, self._rows) for x in (as_words(dP), self._masks[plane]))

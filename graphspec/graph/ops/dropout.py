@@ -150,7 +150,6 @@ class Noise(TrainingOnly):
         return self.bind_training(ctx, X, *others) if ctx.training and not nothing_drops else identity(ctx, X)
 
     def bind_training(self, ctx: Context, X: Array, *others: Array) -> Bound:
-        """Bind the operator in training."""
         raise NotImplementedError
 
 

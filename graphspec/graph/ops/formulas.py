@@ -83,7 +83,6 @@ class Row:
         self.about, self.formula, self.gradient, self.of, self.facts = about, formula, gradient, of, facts
 
     def operator(self, name: str, module: str) -> type[Unary]:
-        """Return the class of the operator."""
         parameters = inspect.signature(self.formula).parameters.values()
         attributes = {p.name: p.default for p in parameters if p.default is not p.empty}
         result = self.formula(Expression(None), **attributes)

@@ -293,6 +293,44 @@ class RowUniform(TrainingOnly):
         return Y, calls + uniform, None
 
 
+class MixRows(TrainingOnly):
+    """In training ``Y = X · kept + Z · (1 - kept)``, where Z has rows 0 and 1, 2 and 3, … of X exchanged.
+
+    X (N, …), kept (N, …), which broadcasts to X → Y (N, …). A last row without a partner stays; the rows are those of one
+    worker. Only X has a gradient.
+    """
+
+    rows = "all_in_front"
+    keeps_in, keeps_out = (1,), False
+    identity_in_inference = True
+
+    def infer(self, X: Value, kept: Value) -> Type:
+        need.float(X, kept)
+        need(X.rank == kept.rank, f"needs weights that broadcast to {show(X.shape)}, got {show(kept.shape)}")
+        return X.type
+
+    def bind(self, ctx: Context, X: Array, kept: Array) -> Bound:
+        if not ctx.training:
+            return identity(ctx, X)
+        Y, even = ctx.out(like=X), len(X) // 2 * 2
+
+        def in_pairs(A: Array) -> Array:
+            return A[:even].reshape(even // 2, 2, *A.shape[1:], copy=False)
+
+        def mixed(out: Array, x: Array, z: Array, k: Array, zk: Array) -> Calls:
+            return write(ctx, out, lambda x, z, k, zk: x * k + z * (1 - zk), x, z, k, zk)
+
+        x, k = in_pairs(X), in_pairs(kept)
+        calls = [*mixed(in_pairs(Y), x, x[:, ::-1], k, k), (np.copyto, Y[even:], X[even:])]
+
+        @into_gradient(ctx)
+        def backward(dY: Array, dX: Array) -> Calls:
+            d = in_pairs(dY)
+            return [*mixed(in_pairs(dX), d, d[:, ::-1], k, k[:, ::-1]), (np.copyto, dX[even:], dY[even:])]
+
+        return Y, calls, backward
+
+
 class Recolor(TrainingOnly):
     """In training ``Y = clip(mean + scale · (X - mean) + shift, low, high)``; at inference the identity.
 

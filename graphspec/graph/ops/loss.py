@@ -406,7 +406,6 @@ class Scaling(TrainingOnly):
         return X.type
 
     def scaled(self, ctx: Context, X: Array, factor: float) -> Bound:
-        """Bind the product."""
         Y, scale = ctx.out(like=X), ctx.constant(factor)
         return Y, [(np.multiply, X, scale, Y)], in_place(ctx)(lambda dY: [(np.multiply, dY, scale, dY)])
 

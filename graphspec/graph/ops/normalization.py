@@ -653,3 +653,26 @@ def _divide(W: Array, sigma: Array, Y: Array, before: Array, after: Array) -> No
         after[...] = before
     else:
         np.divide(W, sigma, Y)
+
+
+class RunningMean(TrainingOnly):
+    """``Y = M + (1 - momentum) · (W - M)``: the running mean of a weight W, without a gradient. In training M becomes Y.
+
+    M, W (…) → Y (…). A step begins with what the last step has made of W, so Y is the mean after each step, always.
+    """
+
+    stops_gradient = True
+
+    momentum: float
+
+    def infer(self, M: Value, W: Value) -> Type:
+        need.shapes(M.shape == W.shape, f"needs a weight of shape {show(M.shape)}, got {show(W.shape)}")
+        return M.type
+
+    def bind(self, ctx: Context, M: Array, W: Array) -> Bound:
+        Y = ctx.out(like=M)
+        calls = write(ctx, Y, lambda M, W: M + (W - M) * (1 - self.momentum), M, W)
+        if ctx.training:
+            calls += [(ctx.group.barrier,)] if ctx.group.size > 1 else []  # other workers may still read M
+            calls += [(np.copyto, M, Y)] if ctx.group.writes_state else []
+        return Y, calls, None

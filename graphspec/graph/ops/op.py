@@ -114,7 +114,6 @@ class Op:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """All attributes by name, in declaration order."""
         return dict(vars(self))
 
     def dims(self, *inputs: Any) -> tuple[Dim, ...] | None:

@@ -16,8 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.arrays.layout import pieces
-from graphspec.base.arrays.pairwise import sum_into_first
+from graphspec.base.arrays.layout import pieces, sum_into_first
 from graphspec.graph.ir.graph import Array, Segment
 from graphspec.graph.kernels.compiled import of_rows
 from graphspec.graph.kernels.one_call import runner

@@ -99,6 +99,8 @@ def legalize(graph: Graph, target: Target) -> Graph:
     """
 
     def visit(state: Rebuild, node: Node, inputs: tuple[Value | None, ...]) -> Sequence[Value] | None:
+        if node.op == "Scan":
+            return state.copy(node, inputs, body=legalize(drop_training(node.attrs["body"], target), target))
         if node.op not in DECOMPOSITIONS or not is_newer(node, target.opset):
             return None
         with state.builder(node) as g:

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple
 
 from graphspec.base.config import Config
 from graphspec.base.errors import shorten
+from graphspec.base.formula import Term, evaluate, parse
 from graphspec.base.text import count
 from graphspec.engine.compiler.cost import Cost
 from graphspec.engine.compiler.lowered_network import Lowered
@@ -17,6 +18,7 @@ from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, operand_text
 from graphspec.language.tree import Tree
+from graphspec.vocabulary.layers.formula import Formula, class_name
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
 
@@ -44,13 +46,14 @@ _ARGUMENTS = {  # the arguments that a box shows if the spec gives them, with th
 
 @dataclass
 class Box:
-    """One box: a title, lines below it, the family that determines its colour, and the nodes that it stands for."""
+    """One box: a title, lines below it, the family that determines its colour, the nodes that it stands for, and a tip."""
 
     kind: Kind
     title: str
     lines: list[str] = field(default_factory=list)
     family: str = ""
     nodes: list[str] = field(default_factory=list)
+    tip: str = ""  # a whole formula, which an SVG shows under the mouse
 
 
 @dataclass
@@ -139,9 +142,28 @@ class _Outline:
             box = self._layer_box(title, members) if block is None else self._block_box(title, block, members)
             panel.boxes[child] = box
         for node in nodes:
+            if self.expand and isinstance(node.layer, Formula):
+                self._open(panel, node, node.layer.value)
+                continue
             for ref in _refs(node):
                 panel.link(self._box_of(panel, ref.name), self._keys[node.name])
         return list(instances.values())
+
+    def _open(self, panel: Panel, node: NodeDecl, formula: str) -> None:
+        """Add a box for each operation of a Formula but the last one, which is the node, and the arrows between them."""
+        parsed, keys = parse(formula), dict[Term, str]()
+        sources = dict(zip(parsed.names(), node.operands(), strict=True))
+        for k, term in enumerate(parsed.terms):
+            key = node.name if term is parsed.terms[-1] else f"{node.name}/{k}"
+            if term.kind == "name" and isinstance(ref := sources[term.value], Ref):
+                keys[term] = self._box_of(panel, ref.name)
+            elif term.kind in ("call", "part"):
+                text, family = formula[term.start : term.end], panel.boxes[node.name].family
+                panel.boxes.setdefault(key, Box("layer", shorten(text, 40), [class_name(term)], family, tip=text))
+                keys[term] = key
+            for source in term.args or ([term] if key == node.name else []):
+                if source in keys:
+                    panel.link(keys[source], key)
 
     def _box_of(self, panel: Panel, name: str) -> str:
         return self._keys.get(name, name) if self._keys.get(name, name) in panel.boxes else name
@@ -192,7 +214,11 @@ class _Outline:
         written = None if entry is None else entry.get("params")
         given = {k: _resolved(v, around.params) for k, v in _mapping(written).items()}
         block = None if name is None else str(name.value)
-        return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | given, given)
+        repeat = None if entry is None else entry.get("repeat")
+        lists = _mapping(repeat) if repeat is not None and isinstance(repeat.value, dict) else {}
+        first = around.params | {"index": 0} | {k: v[0] for k, v in lists.items() if isinstance(v, list)}
+        inside = {k: _resolved(v, first) for k, v in given.items()} if repeat is not None else given
+        return Instance(path, block, around.params | _mapping(self._declared(block, "params")) | inside, given)
 
     def _declared(self, block: str | None, key: str) -> Tree | None:
         blocks = self.spec.tree.get("blocks")
@@ -218,12 +244,13 @@ class _Outline:
         node = members[0]
         family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
         words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
-        if node.type == "Formula" and isinstance(formula := getattr(node.layer, "value", None), str):
-            words = f"Formula · {shorten(' '.join(formula.split()), 48)}"
+        if isinstance(node.layer, Formula):
+            words = f"Formula · {shorten(' '.join(node.layer.value.split()), 48)}"
         if node.share is not None:
             words = f"{node.type} with the weights of {node.share}"
         lines = list(filter(None, [words, self._shape(members[-1], members), self._when(members)]))
-        return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members])
+        tip = node.layer.value if isinstance(node.layer, Formula) else ""
+        return Box("shared" if node.share else "layer", title, lines, family, [m.name for m in members], tip)
 
     def _when(self, members: Sequence[NodeDecl]) -> str:
         """Return a line about nodes that are computed once per row; an empty text if there are none."""
@@ -253,7 +280,10 @@ def _mapping(tree: Tree | None) -> dict[str, Any]:
 
 def _resolved(value: Any, variables: Mapping[str, Any]) -> Any:
     match = re.fullmatch(r"\$\{(.+)\}", value) if isinstance(value, str) else None
-    return variables.get(match[1], value) if match else value
+    if match is None or not parse(match[1]).names().keys() <= variables.keys():
+        return value
+    found, _ = evaluate(match[1], variables)
+    return variables.get(match[1], value if found is None else found)
 
 
 def _words(params: Mapping[str, Any]) -> str:

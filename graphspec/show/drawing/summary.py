@@ -11,9 +11,9 @@ from graphspec.base.terminal import fitted
 from graphspec.base.text import count, printable, wrapped
 from graphspec.engine.compiler.cost import Cost, cost
 from graphspec.engine.compiler.lowered_network import Lowered
+from graphspec.graph.analysis import estimate
 from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
-from graphspec.graph.memory_estimate import estimate
 from graphspec.language.declarations import HeadDecl, Spec, operand_text
 
 # The table of ``summary``: a row for each node, records folded, as many columns as the terminal has room for.

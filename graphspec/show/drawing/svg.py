@@ -355,7 +355,7 @@ def draw_box(box: Box, place: Place, colours: dict[str, tuple[str, str]]) -> Ite
     dash = ' stroke-dasharray="4 3"' if box.kind == "shared" else ""
     x, y = place.x - place.width / 2, place.y - place.height / 2
     paint, sizes = f'fill="{fill}" stroke="{stroke}"', f'width="{place.width:.1f}" height="{place.height:.1f}"'
-    yield f'<g class="{box.kind}">'
+    yield f'<g class="{box.kind}">' + (f"<title>{escape(box.tip)}</title>" if box.tip else "")
     for shift in (6, 3) if box.kind == "block" else ():
         yield f'<rect x="{x + shift:.1f}" y="{y + shift:.1f}" {sizes} rx="5" {paint} stroke-opacity="0.5"/>'
     yield f'<rect x="{x:.1f}" y="{y:.1f}" {sizes} rx="{corner(box, place):.0f}" {paint}{dash}/>'

@@ -148,7 +148,7 @@ def _error(*texts: str) -> bytes:
 
 
 def openapi(form: dict[str, Any]) -> dict[str, Any]:
-    """Return the description (OpenAPI 3.1) of the endpoint of a network (:func:`graphspec.show.page.form.form_of`)."""
+    """Return the description (OpenAPI 3.1) of the endpoint of a network (:func:`graphspec.show.page.build.form_of`)."""
     row = {
         "type": "object",
         "properties": {field["name"]: _schema(field) for field in form["fields"]},

@@ -18,8 +18,7 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.prepare import part_rows, train_and_validation
 from graphspec.engine.training.reporting import Fitted, Times, read_times
 from graphspec.engine.training.run_directory import provenance
-from graphspec.show.report.baselines import Baseline, baselines, scale_of, training_targets
-from graphspec.show.report.linear import linear
+from graphspec.show.report.baselines import Baseline, baselines, linear, scale_of, training_targets
 from graphspec.show.report.scored import Scored, score
 from graphspec.show.report.verdicts import Interval, Verdict, given_away, intervals, verdicts
 

@@ -289,7 +289,6 @@ def _about(known: NetworkFacts, part: str) -> list[Block]:
 
 
 def _problems(known: NetworkFacts) -> dict[str, str]:
-    """Return what is wrong with nodes, in words."""
     found: dict[str, str] = {}
     small = {*known.small_gradients()}
     for node in known.spec.nodes:

@@ -20,10 +20,9 @@ from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.advice import ClassShares, Numbers, summarize
 from graphspec.graph.ir.graph import Array
 from graphspec.language.declarations import LENGTH, STEPS
-from graphspec.show.report.baselines import Baseline, answering, mase
+from graphspec.show.report.baselines import LINEAR, Baseline, answering, mase
 from graphspec.show.report.charts import amount
 from graphspec.show.report.kinds import Flat, cutoff_of, flatten
-from graphspec.show.report.linear import LINEAR
 from graphspec.show.report.rows import evenly, fields
 from graphspec.show.report.scored import HeadAnswers, Scored
 from graphspec.show.report.scores import determination

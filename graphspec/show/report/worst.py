@@ -157,7 +157,6 @@ class Verdict(NamedTuple):
     marked: bool = False  # whether the wrong ones of several are marked themselves
 
     def cell(self) -> Cell:
-        """Return the answer, marked if it is wrong."""
         return Cell(self.answer, kind="wrong" if self.wrong and not self.marked else "")
 
 

@@ -304,7 +304,6 @@ class CallbackState:
         """Run after the last epoch."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the attributes in ``saved``."""
         return {name: getattr(self, name) for name in self.saved.model_fields}
 
     def arrays(self) -> dict[str, Array]:

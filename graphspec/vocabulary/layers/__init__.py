@@ -42,6 +42,7 @@ LAYERS.found_in(
         "images/image": "Resizing CenterCrop",
         "images/augmentation": """
             RandomFlip RandomRotation RandomTranslation RandomZoom RandomContrast RandomBrightness RandomCrop FlipMean
+            MixUp CutMix
         """,
         "resizing/padding": """
             ZeroPadding1D ZeroPadding2D ZeroPadding3D Cropping1D Cropping2D Cropping3D
@@ -49,6 +50,7 @@ LAYERS.found_in(
         """,
         "convolution": "Conv1D Convolution1D Conv2D Convolution2D Conv3D Convolution3D Whitening",
         "recurrent": "SimpleRNN GRU LSTM RNN",
+        "cells/recurrent": "SimpleRNNCell GRUCell LSTMCell",
         "conv_lstm": "ConvLSTM1D ConvLSTM2D ConvLSTM3D",
         "core": "Dense ArcFace CRF Members MemberDense Embedding ReversibleEmbedding Identity Masking Rescaling",
         "dates": "DateParts",
@@ -102,6 +104,7 @@ OPERATIONS: dict[str, str] = {key: " ".join(map(_name, names.split())) for key, 
 LAYERS.found_in("graphspec.vocabulary.operations", OPERATIONS)
 LAYERS.found_in("graphspec.vocabulary.onnx_files", {"layer": "Onnx"})
 LAYERS.made_by("graphspec.vocabulary.operations.onnx_operators", "onnx")
+LAYERS.made_by("graphspec.vocabulary.layers.loop", "loop")
 CELLS.found_in(__name__, {"cells": "SimpleRNNCell GRUCell LSTMCell StackedRNNCells"})
 
 LAYERS.refused |= _refused("refused_layers")

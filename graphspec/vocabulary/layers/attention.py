@@ -91,7 +91,6 @@ class ScoredAttention(Layer, arity=(2, 3), pairs_with_itself=True, elsewhere=INP
     return_attention_scores: FLAG_SCORES = False
 
     def scores(self, g: Builder, query: Value, key: Value) -> Value:
-        """Emit the scores, (batch, …, queries, keys)."""
         raise NotImplementedError
 
     def attend(self, g: Builder, query: Value, value: Value, key: Value, bias: Value | None) -> Attended:

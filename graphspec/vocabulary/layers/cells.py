@@ -239,8 +239,8 @@ class Units(Layer):
     units: PositiveInt = setting(..., "The size of the output and of each state.")
 
 
-class UnitCell(Weighted, Units):
-    """Base: a cell over vectors, with an ONNX operator for the whole recurrence."""
+class UnitCell(Weighted, Units, arity=(2, 2)):
+    """Base: a cell over vectors, with an ONNX operator for the whole recurrence. As a node it is one step."""
 
     op: ClassVar[str]
     gates: ClassVar[tuple[int, ...]]  # the indices of Keras's gates in ONNX's order
@@ -282,6 +282,11 @@ class UnitCell(Weighted, Units):
                 name = next(name for name in ACTIVATIONS.names() if ACTIVATIONS.get(name) is type(activation))
                 return f"ONNX's {self.op} does not have the {key} {name}", f"use one of {known}", key
         return None
+
+    def lower(self, g: Builder, X: Value, *states: Value) -> base.Outputs:
+        base.need_rank(X, 2, 2, "(batch, features), one step")
+        _, after = self.over(g, base.as_float(g, g.Unsqueeze(X, g.constant([0]))), states, Pace(None, False, False))
+        return tuple(after) if len(after) > 1 else after[0]
 
     def over(self, g: Builder, X: Value, initial: Sequence[Value], pace: Pace) -> Ran:
         for state in initial:
@@ -342,7 +347,7 @@ class UnitCell(Weighted, Units):
 class SimpleRNNCell(UnitCell, op="RNN", gates=(0,)):
     """``h = activation(x @ kernel + h₋₁ @ recurrent_kernel + bias)``.
 
-    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    Shapes of a step: x (batch, features), state h (batch, units) → h. As a node its inputs are `[x, h]`.
     """
 
     def step(self, g: Builder, Z: Value, states: States, products: list[OfState], bias: Value | None) -> States:
@@ -352,7 +357,7 @@ class SimpleRNNCell(UnitCell, op="RNN", gates=(0,)):
 class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
     """Gated recurrent unit: gates z and r, candidate ĥ; ``h = z·h₋₁ + (1 − z)·ĥ``.
 
-    Shapes of a step: x (batch, features), state h (batch, units) → h.
+    Shapes of a step: x (batch, features), state h (batch, units) → h. As a node its inputs are `[x, h]`.
     Cho et al., *Learning Phrase Representations using RNN Encoder–Decoder*, EMNLP 2014.
     """
 
@@ -398,10 +403,10 @@ class GRUCell(Gated, UnitCell, op="GRU", gates=(0, 1, 2)):
         return [candidate + z * (h - candidate)]
 
 
-class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2):
+class LSTMCell(Remembering, UnitCell, op="LSTM", gates=(0, 3, 1, 2), states=2, arity=(3, 3)):
     """Long short-term memory: gates i, f and o, candidate c̃; ``c = f·c₋₁ + i·c̃``, ``h = o·activation(c)``.
 
-    Shapes of a step: x (batch, features), states h and c (batch, units) → h, c.
+    Shapes of a step: x (batch, features), states h and c (batch, units) → h, c. As a node its inputs are `[x, h, c]`.
     Hochreiter and Schmidhuber, *Long Short-Term Memory*, Neural Computation, 1997.
     """
 

@@ -21,10 +21,15 @@ _NAMES = {sign: f"ops.{name}" for sign, name in (_SIGNS | _LOGICAL | _OTHERS).it
 _PAIRS = {"max": "maximum", "min": "minimum"}
 
 
+def class_name(term: Term) -> str:
+    """Return the ``type`` that a call or a part stands for: ``ops.add`` for ``+``."""
+    name = str(term.value)
+    return "GetItem" if term.kind == "part" else _NAMES.get(name) or f"ops.{name.removeprefix('ops.')}"
+
+
 def class_of(term: Term) -> type[Layer] | None:
     """Return the layer that a call or a part stands for; None if there is no such operation."""
-    name = str(term.value)
-    name = "GetItem" if term.kind == "part" else _NAMES.get(name) or f"ops.{name.removeprefix('ops.')}"
+    name = class_name(term)
     return None if name in LAYERS.refused else LAYERS.get(name)
 
 

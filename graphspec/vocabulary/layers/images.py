@@ -10,11 +10,11 @@ import numpy as np
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from graphspec.base.codes import Code
-from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
+from graphspec.base.config import FROM_LIST, Positive, PositiveInt, described, invalid, setting
 from graphspec.graph.ir.ranges import of_dtype
 from graphspec.vocabulary import Array, Builder, Value, not_allowed
 from graphspec.vocabulary.layers import spatial
-from graphspec.vocabulary.layers.layer import Layer, Seed, as_float, cast_to
+from graphspec.vocabulary.layers.layer import Layer, NoEffect, Seed, as_float, cast_to
 from graphspec.vocabulary.layers.resizing import Interpolation, crop_spatial, matrix, need_fixed, resized, window
 
 Height = Annotated[PositiveInt, described("The height of the output.")]
@@ -361,6 +361,85 @@ class RandomBrightness(Recolor):
     def factor_and_offset(self, g: Builder, X: Value) -> tuple[Value | None, Value | None]:
         span = self.value_range[1] - self.value_range[0]
         return None, drawn(g, X, [(self.factor[0] * span, self.factor[1] * span)], self.seed)[0]
+
+
+class Mix(Layer, arity=(2, 2)):
+    """Base of MixUp and CutMix: rows 0 and 1, 2 and 3, … of a batch are mixed, and so are their targets."""
+
+    def kept(self, g: Builder, X: Value) -> tuple[Value, Value]:
+        """Return what each row keeps of itself, and of its target: with X's rank, or (N,) or (N, 1)."""
+        raise NotImplementedError
+
+    def lower(self, g: Builder, X: Value, target: Value) -> tuple[Value, Value]:
+        values = as_float(g, X), as_float(g, target)
+        mixed = []
+        for V, kept in zip(values, self.kept(g, values[0]), strict=True):
+            column = kept if kept.rank == V.rank else g.reshape(kept, (-1, *(1,) * (V.rank - 1)))
+            mixed.append(g.MixRows(V, column))
+        return mixed[0], mixed[1]
+
+
+class MixUp(Mix):
+    """In training, a weighted mean of two rows of the batch, and the same mean of their targets, which the loss then reads.
+
+    The weight is drawn for each row from Beta(alpha, alpha). Two neighbours of the shuffled batch are mixed, those of one
+    worker. Outside training both are what they were.
+
+    Shapes: ``[x, target]``, (batch, …) each → the same, as outputs 0 and 1.
+    Zhang et al., *mixup: Beyond Empirical Risk Minimization*, ICLR 2018.
+    """
+
+    alpha: Positive = setting(0.2, "The parameter of the Beta distribution: the smaller, the less is mixed.")
+    data_format: NoEffect = None
+    seed: Seed = None
+
+    def kept(self, g: Builder, X: Value) -> tuple[Value, Value]:
+        (draw,) = drawn(g, X, [(0.0, float(_QUANTILES))], self.seed)
+        kept = g.Gather(g.constant(beta_quantiles(self.alpha, _QUANTILES)), cast_to(g, draw, "int64"))
+        return kept, kept
+
+
+_QUANTILES = 4096  # of the distribution that MixUp draws from
+
+
+def beta_quantiles(alpha: float, count: int) -> Array:
+    """Return the middles of ``count`` equally likely parts of Beta(alpha, alpha).
+
+    With ``s = t^alpha`` the density of s is smooth at 0, and the upper half mirrors the lower one.
+    """
+    s = np.linspace(0, 0.5**alpha, 200_001)
+    density = (1 - s ** (1 / alpha)) ** (alpha - 1)
+    below = np.concatenate([[0], np.cumsum(density[1:] + density[:-1])])
+    lower = np.interp((np.arange(count // 2) + 0.5) / count, below / below[-1] / 2, s) ** (1 / alpha)
+    return np.concatenate([lower, 1 - lower[::-1]]).astype(np.float32)
+
+
+class CutMix(Mix):
+    """In training, a random box of an image is that of another one, and the target a mean by the areas; see MixUp.
+
+    Box by box of the batch's rows: its centre is anywhere, and what lies beyond the border is cut off.
+
+    Shapes: ``[images, target]``, (batch, height, width, channels) and (batch, …) → the same, as outputs 0 and 1.
+    Yun et al., *CutMix: Regularization Strategy to Train Strong Classifiers with Localizable Features*, ICCV 2019.
+    """
+
+    factor: Annotated[Range, *_factor(0, 1)] = setting(
+        1.0, "The part that the box has of the image: up to f, or [low, high].", validate_default=True
+    )
+    data_format: spatial.DataFormat = None
+    seed: Seed = None
+
+    def kept(self, g: Builder, X: Value) -> tuple[Value, Value]:
+        spatial.need_spatial(X, 2, self.data_format)
+        first = 2 if self.data_format == "channels_first" else 1
+        area, *centres = drawn(g, X, [self.factor, (0.0, 1.0), (0.0, 1.0)], self.seed)
+        half, cut = g.Sqrt(area) * 0.5, list[Value]()
+        for axis, centre in enumerate(centres, first):
+            pixels = g.constant((np.arange(X.fixed(axis)) + 0.5) / X.fixed(axis), "float32")
+            inside = g.Cast(g.Less(g.Abs(g.constant(0.0) + pixels - centre), half), to="float32")
+            cut.append(g.reshape(inside, (0, *(X.fixed(k) if k == axis else 1 for k in (1, 2, 3)))))
+        kept = 1.0 - cut[0] * cut[1]
+        return kept, g.ReduceMean(kept, axes=(1, 2, 3), keepdims=0)
 
 
 class RandomCrop(Layer):

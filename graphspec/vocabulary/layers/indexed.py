@@ -114,12 +114,10 @@ class Lookup(Layer, learnt_arguments=("vocabulary", "idf_weights")):
 
     @property
     def _unseen(self) -> int:
-        """The first id of unseen tokens."""
         return int(self.output_mode == "int" and self._special()[0] is not None)
 
     @property
     def _first(self) -> int:
-        """The id of the first token of the vocabulary."""
         return self._unseen + self._special()[1]
 
     @property

@@ -37,7 +37,6 @@ class Merge(Layer, arity=(2, None), handles_mask=True, takes_numbers=True, broad
         return reduce(lambda X, Y: self.pair(g, X, Y), inputs)
 
     def pair(self, g: Builder, X: Value, Y: Value) -> Value:
-        """Emit the operator of two inputs."""
         result: Value = g.emit(self.op, (X, Y), {})
         return result
 

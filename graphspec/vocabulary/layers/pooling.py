@@ -67,7 +67,6 @@ class GlobalPooling(Layer):
         return spatial.from_channels_first(g, Y, self.data_format) if self.keepdims else Y
 
     def reduce(self, g: Builder, X: Value, axes: tuple[int, ...]) -> Value:
-        """Emit the reduction of the channels-first ``X``."""
         Y: Value = g.emit(self.op, (X,), {"axes": axes, "keepdims": int(self.keepdims)})
         return Y
 
@@ -148,7 +147,6 @@ class AdaptivePooling(Layer):
         return spatial.from_channels_first(g, Y, self.data_format)
 
     def along(self, g: Builder, X: Value, axis: int, spans: Windows) -> Value:
-        """Return X with one axis pooled."""
         raise NotImplementedError
 
 

@@ -81,7 +81,7 @@ States = tuple["Value", ...]
 ReturnSequences = Annotated[bool, described("Whether the outputs of all steps are returned, not only the last one.")]
 
 
-class Recurrent(cells.Cell, handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
+class Recurrent(cells.Cell, arity=(1, 1), handles_mask=True, gathers_steps=True, call_arguments=("initial_state",)):
     """Base of the recurrent layers. A layer with a single cell inherits from that cell, too.
 
     Shapes: (batch, time, features) → (batch, units), or (batch, time, units) with ``return_sequences``; with

@@ -123,7 +123,6 @@ class TextVectorization(Lookup, takes_strings=True):
 
     @property
     def _widths(self) -> tuple[int, ...]:
-        """The numbers of tokens of n-grams."""
         return self.ngrams if isinstance(self.ngrams, tuple) else tuple(range(1, (self.ngrams or 1) + 1))
 
     def _spelt(self, token: str) -> Sequence[str]:

@@ -299,7 +299,6 @@ class Categories(Lookup):
         return self.mask_token, self.num_oov_indices, self.oov_token
 
     def _masked(self) -> tuple[Any, ...]:
-        """Return the tokens that count as missing."""
         return () if self.mask_token is None else tuple(dict.fromkeys((self.mask_token, *self.missing_tokens)))
 
     def _spelt(self, token: Any) -> Sequence[Any]:

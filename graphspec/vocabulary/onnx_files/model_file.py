@@ -78,7 +78,6 @@ class Fields:
         raise ValueError(f"it has a number of more than 64 bits (byte {position})")
 
     def number(self, field: Field) -> int:
-        """Return the value of an int64 field."""
         start, stop = field.span
         if start == stop:
             return 0

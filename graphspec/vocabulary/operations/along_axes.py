@@ -11,6 +11,8 @@ import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
+from graphspec.graph.derivatives.arrays import zeros_like
+from graphspec.graph.derivatives.recurrences import repeated
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value, has_rows, show
 from graphspec.vocabulary.layers.layer import as_float, cast_to
@@ -257,6 +259,29 @@ def cumsum(g: Builder, x: Value, *, axis: AxisOrNone = None) -> Value:
 
 
 @operation
+def associative_scan(
+    g: Builder,
+    a: Value,
+    b: Value,
+    *,
+    axis: Axis,
+    reverse: Annotated[bool, described("Whether it begins at the end.")] = False,
+) -> Value:
+    """The linear recurrence ``h[t] = a[t] · h[t − 1] + b[t]`` along the axis, with ``h[−1] = 0``.
+
+    Shapes: a and b broadcast. Blelloch, *Prefix Sums and Their Applications*, 1990.
+    """
+    a, b = as_float(g, a), as_float(g, b)
+    a, b = (X if X.shape == Y.shape else g.Expand(X, g.Shape(Y)) for X, Y in ((a, b), (b, a)))
+    at = normalize_axis(axis, b.rank)
+    front = [at, *(k for k in range(b.rank) if k != at)]
+    steps = [g.transpose(X, front) for X in (a, b)]
+    start = zeros_like(g, g.Gather(steps[1], g.constant(0), axis=0))
+    _, (found,) = repeated(g, lambda _, h, x, __: [x[0] * h[0] + x[1]], [start], steps, {}, int(reverse))
+    return g.transpose(found, np.argsort(front).tolist())
+
+
+@operation
 def diff(
     g: Builder, a: Value, *, n: Annotated[int, described("How many times.", ge=0, le=64)] = 1, axis: Axis = -1
 ) -> Value:
@@ -389,10 +414,9 @@ def einsum(
     """Einstein's sum of products, float32: letters that the output lacks are summed over."""
     equation = subscripts.replace(" ", "")
     terms = list(zip(equation.partition("->")[0].split(","), operands, strict=False))
-    rows = {term[:1] for term, X in terms if X.shape[:1] == ("N",)}
     for term, X in terms:
         need(
-            len(term) != X.rank + 1 or has_rows(X.shape) or term[:1] not in rows,
+            len(term) != X.rank + 1 or has_rows(X.shape),
             f"has the term '{term}' for data of shape {show(X.shape)}, which has no batch axis",
             code=Code.WRONG_RANK,
             key="subscripts",

@@ -16,7 +16,7 @@ from graphspec.graph.ops import OPS, Op
 from graphspec.graph.ops.op import REQUIRED, declared_attributes
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import Number
-from graphspec.vocabulary.operations.operation import Operation, arity_of, inputs_of, layer_class
+from graphspec.vocabulary.operations.operation import Operation, arguments_of, arity_of, inputs_of
 from graphspec.vocabulary.operations.sampling import COMPOSED
 
 PREFIX = "onnx."
@@ -44,20 +44,21 @@ def names() -> tuple[str, ...]:
 
 def make(name: str) -> type[Operation] | None:
     """Return the layer of an operator: ``onnx.ReduceSum``; None if no file may contain it."""
-    if (composed := COMPOSED.get(name.removeprefix(PREFIX))) is not None:
-        return layer_class(name, composed, OnnxOperator)
-    op = OPS.get(name.removeprefix(PREFIX))
-    if op is None or not (op.exported and op.in_specs):
+    name_of_op = name.removeprefix(PREFIX)
+    op, composed = OPS.get(name_of_op, Op), COMPOSED.get(name_of_op)
+    if composed is None and (op is Op or not (op.exported and op.in_specs)):
         return None
     annotations = get_type_hints(op)
     fields: dict[str, Any] = {
         key: (_argument(annotations[key]), ... if default is REQUIRED else _plain(default))
         for key, default in declared_attributes(op).items()
     }
-    made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=op.__doc__, **fields)
-    made.function = staticmethod(partial(emit, op.__name__))
-    made.signed_by = staticmethod(_signature(op))
-    made.arity = arity_of(inputs_of(_signature(op)))
+    fields |= {} if composed is None else arguments_of(composed)
+    signature = composed or _signature(op)
+    made = create_model(name, __base__=OnnxOperator, __module__=__name__, __doc__=(composed or op).__doc__, **fields)
+    made.function = staticmethod(composed or partial(emit, name_of_op))
+    made.signed_by = staticmethod(signature)
+    made.arity = arity_of(inputs_of(signature))
     made.takes_strings = op.takes_texts
     return made
 

@@ -76,11 +76,15 @@ def operation(function: Function, prefix: str = "ops.") -> type[Operation]:
     return cls
 
 
-def layer_class(name: str, function: Function, base: type[Operation] | None = None) -> type[Operation]:
+def layer_class(name: str, function: Function) -> type[Operation]:
     """Return the class of the layer ``name``, with the signature of ``function``."""
+    return made(name, function, function.__doc__, arguments_of(function), module=function.__module__)
+
+
+def arguments_of(function: Function) -> dict[str, Any]:
+    """Return a type and a default, ``...`` without one, of each keyword-only parameter."""
     own = [p for p in inspect.signature(function, eval_str=True).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    arguments = {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
-    return made(name, function, function.__doc__, arguments, module=function.__module__, base=base)
+    return {p.name: (p.annotation, ... if p.default is p.empty else p.default) for p in own}
 
 
 def add_row(module: str, name: str, function: Function, text: str, arguments: Mapping[str, Any] | None = None) -> None:
@@ -89,16 +93,10 @@ def add_row(module: str, name: str, function: Function, text: str, arguments: Ma
 
 
 def made(
-    name: str,
-    function: Function,
-    text: str | None,
-    arguments: Mapping[str, Any] | None = None,
-    *,
-    module: str,
-    base: type[Operation] | None = None,
+    name: str, function: Function, text: str | None, arguments: Mapping[str, Any] | None = None, *, module: str
 ) -> type[Operation]:
     """Return the class of the layer ``name``: its function, its docstring, and a type and a default of each argument."""
-    cls = create_model(name, __base__=base or Operation, __module__=module, __doc__=text, **(arguments or {}))
+    cls = create_model(name, __base__=Operation, __module__=module, __doc__=text, **(arguments or {}))
     cls.function = staticmethod(function)
     cls.arity = arity_of(inputs_of(function))
     cls.integers = frozenset(k for k, p in enumerate(inputs_of(function)) if p.name in ("indices", "segment_ids"))

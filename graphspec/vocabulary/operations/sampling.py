@@ -17,6 +17,7 @@ from graphspec.base.config import FROM_LIST
 from graphspec.graph.ir.dims import show
 from graphspec.graph.kernels.context import need
 from graphspec.graph.kernels.windows import per_axis, window_axes
+from graphspec.graph.ops.pooling import MaxPool
 from graphspec.vocabulary import Builder, Value
 from graphspec.vocabulary.layers.layer import cast_to, positions
 
@@ -36,9 +37,8 @@ def affine_grid(g: Builder, theta: Value, size: Value, *, align_corners: int = 0
     n = len(sizes)
     fits = n in (2, 3) and theta.shape[1:] == (n, n + 1)
     need(fits, f"needs theta (N, 2, 3) and constant sizes [N, C, H, W], got {show(theta.shape)} and {size.known()}")
-    steps = [
-        np.arange(d) / max(d - 1, 1) * 2 - (d > 1) if align_corners else (np.arange(d) * 2 + 1) / d - 1 for d in sizes
-    ]
+    ends = [1.0 - (0 if align_corners else 1 / d) if d > 1 else 0.0 for d in sizes]
+    steps = [np.linspace(-end, end, d) for end, d in zip(ends, sizes, strict=True)]
     places = np.stack([*np.meshgrid(*steps, indexing="ij")[::-1], np.ones(sizes)], -1)
     flat = g.MatMul(g.constant(places.reshape(-1, n + 1), "float32"), g.transpose(theta, (0, 2, 1)))
     return g.reshape(flat, (0, *sizes, n))
@@ -67,17 +67,17 @@ def grid_sample(
     need(fits, f"needs X (N, C, H, W) and a grid (N, h, w, 2), got {show(X.shape)} and {show(grid.shape)}")
     need.shapes(grid.shape[0] == X.shape[0], f"has a grid for {grid.shape[0]} rows, and {X.shape[0]} rows")
     sizes = [g.size(X, k + 2) for k in range(n)]
-    taps = [_taps(g, g.Gather(grid, g.constant(n - 1 - k), axis=n + 1), sizes[k], bool(align_corners), mode, padding_mode)
-            for k in range(n)]  # fmt: skip
+    at = [g.Gather(grid, g.constant(n - 1 - k), axis=n + 1) for k in range(n)]
+    taps = [_taps(g, x, size, bool(align_corners), mode, padding_mode) for x, size in zip(at, sizes, strict=True)]
     rows = g.reshape(g.transpose(X, (0, *range(2, n + 2), 1)), (0, -1, g.size(X, 1)))
     parts: list[Value] = []
     for chosen in product(*taps):
-        at, weight = chosen[0]
+        flat, weight = chosen[0]
         for size, (index, factor) in zip(sizes[1:], chosen[1:], strict=True):
-            at = g.Add(g.Mul(at, size if isinstance(size, Value) else g.constant(size)), index)
-            weight = factor if weight is None else g.Mul(weight, factor)
-        part = g.GatherND(rows, g.Unsqueeze(at, g.constant([n + 1])), batch_dims=1)
-        parts.append(part if weight is None else g.Mul(part, g.Unsqueeze(weight, g.constant([n + 1]))))
+            flat = flat * size + index
+            weight = factor if weight is None or factor is None else weight * factor
+        part = g.GatherND(rows, g.Unsqueeze(flat, g.constant([n + 1])), batch_dims=1)
+        parts.append(part if weight is None else part * g.Unsqueeze(weight, g.constant([n + 1])))
     return g.transpose(reduce(g.Add, parts), (0, n + 1, *range(1, n + 1)))
 
 
@@ -121,53 +121,30 @@ def _cubic(d: Value, *, far: bool, a: float = -0.75) -> Value:
     return ((d * a - 5 * a) * d + 8 * a) * d - 4 * a if far else (d * (a + 2) - (a + 3)) * d * d + 1.0
 
 
-def max_pool(  # noqa: PLR0913 (ONNX's attributes)
-    g: Builder,
-    X: Value,
-    *,
-    kernel_shape: Ints,
-    auto_pad: str = "NOTSET",
-    ceil_mode: int = 0,
-    dilations: IntsOrNone = None,
-    pads: IntsOrNone = None,
-    storage_order: int = 0,
-    strides: IntsOrNone = None,
-) -> Value | tuple[Value, Value]:
+def max_pool(g: Builder, X: Value, *, storage_order: int = 0, **windows: Any) -> Value | tuple[Value, Value]:
     """The largest element under each window, and where it is: its index in the flat X, as MaxUnpool takes it.
 
     Shapes: X (N, C, …) → Y (N, C, …), Indices (N, C, …), int64. The gradient of a window goes to its first largest element
     in row-major order. Padding is never the maximum, so ``pads`` must be smaller than the window. With ``storage_order`` 1
     indices count with the first axis of a picture as the fastest. Without fixed sizes there are no indices.
     """
-    Y: Value = g.MaxPool(
-        X,
-        kernel_shape=kernel_shape,
-        auto_pad=auto_pad,
-        ceil_mode=ceil_mode,
-        dilations=dilations,
-        pads=pads,
-        strides=strides,
-    )
+    Y, op, n = g.MaxPool(X, **windows), MaxPool(**windows), X.rank - 2
     spatial = [d for d in X.shape[2:] if isinstance(d, int)]
-    n = X.rank - 2
     if len(spatial) != n:
         return Y
-    steps = per_axis(strides, n, 1, "strides"), per_axis(dilations, n, 1, "dilations")
-    axes = window_axes(tuple(spatial), tuple(Y.fixed(k + 2) for k in range(n)), kernel_shape, *steps, pads, auto_pad)
-    order = "F" if storage_order else "C"
-    numbers = np.arange(prod(spatial)).reshape(spatial, order=order)
+    out = [Y.fixed(k + 2) for k in range(n)]
+    axes = window_axes(spatial, out, op.kernel_shape, *op.steps(n), op.pads, op.auto_pad)
+    numbers = np.arange(prod(spatial)).reshape(spatial, order="F" if storage_order else "C")
     found: Value = g.constant(np.zeros((1,) * X.rank, np.int64))
-    for tap in reversed(list(product(*map(range, kernel_shape)))):  # the first largest element counts
+    for tap in reversed(list(product(*map(range, op.kernel_shape)))):  # the first largest element counts
         reads = [np.arange(a.out) * a.stride - a.begin + k * a.dilation for a, k in zip(axes, tap, strict=True)]
-        valid = reduce(np.logical_and.outer, [(at >= 0) & (at < a.size) for at, a in zip(reads, axes, strict=True)])
-        taken, kept = X, [np.clip(at, 0, a.size - 1) for at, a in zip(reads, axes, strict=True)]
-        for axis, at in enumerate(kept, 2):
-            taken = g.Gather(taken, g.constant(at), axis=axis)
+        kept = [np.clip(at, 0, a.size - 1) for at, a in zip(reads, axes, strict=True)]
+        valid = reduce(np.logical_and.outer, [at == inside for at, inside in zip(reads, kept, strict=True)])
+        taken = reduce(lambda V, k: g.Gather(V, g.constant(kept[k]), axis=k + 2), range(n), X)
         largest = g.And(g.Equal(taken, Y), g.constant(valid))
         found = g.Where(largest, g.constant(numbers[np.ix_(*kept)]), found)
     planes = g.constant(np.arange(X.fixed(1)).reshape(-1, *(1,) * n) * prod(spatial))
-    count = g.size(X, 0)
-    rows = g.constant(np.arange(count)) if isinstance(count, int) else positions(g, count)
+    rows = positions(g, g.ints([g.size(X, 0)]))
     rows = g.Mul(g.reshape(rows, (-1, *(1,) * (n + 1))), g.constant(X.fixed(1) * prod(spatial)))
     return Y, g.Add(g.Add(found, planes), rows)
 
@@ -190,9 +167,8 @@ def max_unpool(
     need.float(X)
     need.shapes(X.shape == indices.shape, f"has values {show(X.shape)} and indices {show(indices.shape)}")
     n, channels = X.rank - 2, X.fixed(1)
-    given = None if output_shape is None else output_shape.known()
     if output_shape is not None:
-        sizes = [d for d in (given or ())[2:] if isinstance(d, int)]
+        sizes = [d for d in (output_shape.known() or ())[2:] if isinstance(d, int)]
         need(len(sizes) == n, f"needs a constant output_shape of {n + 2} sizes", key="inputs")
     else:
         steps, ends = per_axis(strides, n, 1, "strides"), pads or (0,) * (2 * n)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from graphspec.base.config import Config, Registry
-from graphspec.base.synonyms.names import fold, synonym, tables_of
+from graphspec.base.synonyms.keys import fold, synonym, tables_of
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.explain import REGISTRIES
 from graphspec.vocabulary.activations import ACTIVATIONS

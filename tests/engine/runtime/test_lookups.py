@@ -11,7 +11,7 @@ from resuming import assert_same_weights, interrupt, resume, whole
 from signalling import spinning, together
 
 import graphspec as gs
-from graphspec.base.arrays.pairwise import sum_into_first
+from graphspec.base.arrays.layout import sum_into_first
 from graphspec.base.arrays.random import Clock
 from graphspec.engine.parallel import machine as replicas
 from graphspec.engine.parallel.machine import Place, ProcessGroup

@@ -9,7 +9,7 @@ import pytest
 from optimizer_layouts import LAYOUTS
 from signalling import spinning, together
 
-from graphspec.base.arrays.pairwise import sum_into_first
+from graphspec.base.arrays.layout import sum_into_first
 from graphspec.base.arrays.random import Clock
 from graphspec.engine.parallel import machine as replicas
 from graphspec.engine.parallel.machine import Place, ProcessGroup

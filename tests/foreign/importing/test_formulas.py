@@ -39,6 +39,15 @@ EINSUM = "einsum(exp(`b-c`), x, subscripts='i,j->ij')"
         ([op("a", "exp", "b-c"), op("y", "einsum", "a", "x", subscripts="i,j->ij")], EINSUM),
         ([op("a", "exp", "x"), op("b", "log", "z"), op("y", "where", "c", "a", "b")], "where(c, exp(x), log(z))"),
         ([op("a", "maximum", "x", [1, 2]), op("y", "sqrt")], "sqrt(maximum(x, [1, 2]))"),
+        ([op("a", "GetItem", "x", key="[:, 0]"), op("y", "exp")], "exp(x[:, 0])"),
+        ([op("a", "add", "x", "z"), op("y", "GetItem", "a", key="[..., 1:]")], "(x + z)[..., 1:]"),
+        ([op("a", "Rescaling", "x", scale=2.0), op("y", "exp", "a")], "exp(x * 2)"),
+        ([op("a", "Rescaling", "x", scale=1.0, offset=-0.5), op("y", "exp", "a")], "exp(x - 0.5)"),
+        ([op("a", "exp", "x"), op("y", "Rescaling", "a", scale=-1.0, offset=1.0)], "exp(x) * -1 + 1"),
+        ([op("a", "add", "x", "z"), op("y", "Rescaling", "a", scale="${s}")], "(x + z) * ${s}"),
+        ([op("a", "Rescaling", "x", scale=[1, 2], offset=[0, 1]), op("y", "exp")], "exp(x * [1, 2] + [0, 1])"),
+        ([op("a", "exp", "x"), op("b", "log", "z"), op("y", "Multiply", "a", "b")], "exp(x) * log(z)"),
+        ([op("a", "Add", "x", "z"), op("b", "Rescaling", "a", scale=2.0), op("y", "exp", "b")], "exp((x + z) * 2)"),
     ],
 )  # fmt: skip
 def test_operations_that_are_read_once_are_one_formula(layers: list[dict[str, Any]], formula: str) -> None:
@@ -50,6 +59,8 @@ def test_operations_that_are_read_once_are_one_formula(layers: list[dict[str, An
     [
         [op("a", "exp", "x"), op("y", "add", "a", "a")],  # read twice
         [op("a", "exp", "x"), op("y", "Add", "a", "z")],  # a layer passes its mask on
+        [op("a", "Add", "x", "z"), op("y", "Rescaling", "a", scale=2.0)],
+        [op("a", "exp", "x"), op("b", "exp", "z"), op("y", "Add", "a", "b", "a")],
         [op("a", "top_k", "x", k=2), op("y", "exp")],
         [op("a", "exp", "x"), op("y", "Attention", "a", "x")],
         [op("a", "exp", "x"), op("b", "log"), op("y", "Dense", units=2, score_mode="a")],
@@ -61,6 +72,11 @@ def test_operations_that_are_read_once_are_one_formula(layers: list[dict[str, An
 def test_others_stay_nodes(layers: list[dict[str, Any]]) -> None:
     last = [e for e in joined(*layers) if e["name"] in ("a", "y")]
     assert last == [e for e in layers if e["name"] in ("a", "y")]
+
+
+def test_the_first_node_reads_the_input() -> None:
+    layers = [op("a", "Rescaling", scale=2.0), op("y", "exp")]
+    assert joined(*layers, inputs={"x": {}}) == [{"name": "y", "type": "Formula", "value": "exp(x * 2)"}]
 
 
 def test_heads_and_outputs_of_blocks_stay_nodes() -> None:

@@ -14,7 +14,8 @@ from graphs import Array
 
 from graphspec.graph.kernels.compiled import TWINS, of_rows
 from graphspec.graph.kernels.recurrence import Gate
-from graphspec.graph.ops import gelu, indexing
+from graphspec.graph.ops import elementwise as gelu
+from graphspec.graph.ops import indexing
 from graphspec.graph.ops import indexing as multi_hot
 from graphspec.graph.ops import normalization as layer_norm
 from graphspec.graph.ops import recurrent as gru

@@ -16,7 +16,7 @@ from graphspec.engine.runtime import bind as building
 from graphspec.graph.ir.graph import Graph
 from graphspec.graph.kernels import compiled
 from graphspec.graph.kernels.one_call import give_tanh
-from graphspec.graph.ops.gates import lstm_gates, lstm_gates_gradient
+from graphspec.graph.ops.recurrent import lstm_gates, lstm_gates_gradient
 from graphspec.graph.passes import FOR_PROGRAM
 from graphspec.graph.passes.for_export import legalize
 from graphspec.graph.target import Target

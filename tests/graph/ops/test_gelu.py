@@ -12,7 +12,7 @@ from bits import run as run_calls
 from graphs import Array, run
 
 from graphspec.graph.kernels import compiled
-from graphspec.graph.ops.gelu import gelu, gelu_by_tanh
+from graphspec.graph.ops.elementwise import gelu, gelu_by_tanh
 
 
 @pytest.mark.parametrize(("dtype", "error"), [(np.float32, 5e-7), (np.float64, 4e-16)])

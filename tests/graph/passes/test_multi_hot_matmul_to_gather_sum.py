@@ -16,10 +16,10 @@ from graphspec.base.errors import ShapeError
 from graphspec.engine.compiler.objective import add_losses
 from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.graph.analysis import activations
 from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type
 from graphspec.graph.kernels.context import LocalGroup, Shard
-from graphspec.graph.memory_estimate import activations
 from graphspec.graph.passes.for_export import legalize
 from graphspec.graph.passes.for_program import multi_hot_matmul_to_gather_sum
 from graphspec.graph.target import Target

@@ -26,8 +26,8 @@ def test_resnet_50_folds_its_blocks() -> None:
     assert [panel.title for panel in blocks] == ["block project", "block keep", "block branch"]
     assert len(top.boxes) == 18
     assert top.boxes["stage4_more"].title == "stage4_more × 5"
-    assert top.boxes["stage4_more"].lines[0] == "block keep: filters 256, wide 1024"
-    assert blocks[0].about == "filters 64, wide 256, strides 1, as in 'stage2'"
+    assert top.boxes["stage4_more"].lines[0] == "block keep: filters 256"
+    assert blocks[0].about == "filters 64, strides 1, as in 'stage2'"
     assert ("x", "shortcut") in [(blocks[0].boxes[a].title, b) for a, b in blocks[0].arrows]
     assert ("out", "output 0") in blocks[0].arrows
     (everything,) = panels(str(ARCHITECTURES / "resnet50.yaml"), expand=True)
@@ -38,6 +38,37 @@ def test_nested_params_are_resolved_and_every_output_is_shown() -> None:
     _, layer, gate = panels(str(ARCHITECTURES / "wavenet.yaml"))
     assert layer.boxes["gate"].lines[0] == "block gate: dilation 1"
     assert [a for a in gate.arrows if a[1].startswith("output")] == [("gated", "output 0"), ("skip", "output 1")]
+
+
+def test_a_formula_is_a_node_that_opens() -> None:
+    layers = [
+        {"name": "p", "type": "Dense", "units": 3, "inputs": "x"},
+        {"name": "cost", "type": "Formula", "value": "rate * exp(-p) / (1 + y[:, 0:1])"},
+        {"name": "same", "type": "Formula", "value": "cost"},
+    ]
+    spec = {
+        "graphspec": 1,
+        "name": "formulas",
+        "vars": {"rate": 2},
+        "inputs": {"x": {"shape": [4]}, "y": {"shape": [2]}},
+        "layers": layers,
+        "outputs": {"same": {}},
+    }
+    (folded,) = panels(spec)
+    assert folded.boxes["cost"].lines[0] == "Formula · rate * exp(-p) / (1 + y[:, 0:1])"
+    assert [*folded.arrows] == [("x", "p"), ("p", "cost"), ("y", "cost"), ("cost", "same"), ("same", "head same")]
+    (opened,) = panels(spec, expand=True)
+    shown = {key: (box.title, *box.lines) for key, box in opened.boxes.items() if key.startswith("cost/")}
+    assert [*shown.values()] == [
+        ("-p", "ops.negative"),
+        ("exp(-p)", "ops.exp"),
+        ("rate * exp(-p)", "ops.multiply"),
+        ("y[:, 0:1]", "GetItem"),
+        ("(1 + y[:, 0:1])", "ops.add"),
+    ]
+    minus, exp, product, part, total = shown
+    arrows = [("x", "p"), ("p", minus), (minus, exp), (exp, product), ("y", part), (part, total)]
+    assert {*opened.arrows} == {*arrows, (product, "cost"), (total, "cost"), ("cost", "same"), ("same", "head same")}
 
 
 def test_what_is_computed_once_is_marked() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
-from graphspec.show.notebook.magic import CellError, register
+from graphspec.show.notebook.pages import CellError, register
 from specs import blobs
 
 CELL = """\

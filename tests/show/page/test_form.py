@@ -14,8 +14,7 @@ from show.report.test_build import HOSTILE
 
 import graphspec as gs
 from graphspec.base.errors import UsageError
-from graphspec.show.page.build import contents, page_of
-from graphspec.show.page.form import form_of
+from graphspec.show.page.build import contents, form_of, page_of
 
 
 def fields_of(name: str) -> dict[str, dict[str, Any]]:

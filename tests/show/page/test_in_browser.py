@@ -17,8 +17,7 @@ from show.page.test_form import hostile
 from show.report.test_build import AUDIT, OVERFLOW
 
 from graphspec.graph.onnx_session import session
-from graphspec.show.page.build import ENGINE, page_of
-from graphspec.show.page.form import form_of
+from graphspec.show.page.build import ENGINE, form_of, page_of
 from tools.browser import Page, opened
 
 PACKAGE = HERE / "node" / "node_modules"

@@ -15,7 +15,7 @@ from commands import graphspec
 from consumers.apps import FIXTURES
 
 from graphspec.cli.predict import answers_in_lines
-from graphspec.show.page.form import form_of
+from graphspec.show.page.build import form_of
 from graphspec.show.page.server import Server, openapi
 
 TABLE = FIXTURES / "table" / "model.onnx"

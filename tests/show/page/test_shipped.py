@@ -12,13 +12,12 @@ from show.report.test_build import AUDIT, OVERFLOW
 from test_specs import SPECS, garments, newswires, sentences, trained, written_words
 
 from graphspec.graph.onnx_session import session
-from graphspec.show.page.build import page_of
-from graphspec.show.page.form import form_of
+from graphspec.show.page.build import form_of, page_of
 from tools.browser import Page
 
 __all__ = ["browser", "garments", "newswires", "sentences", "written_words"]  # fixtures
 pytestmark = pytest.mark.slow
-_SMALL = [f"vars.{name}" for name in ("longest=24", "and_one=25", "channels=16", "head=4", "hidden=32", "depth=1")]
+_SMALL = [f"vars.{name}" for name in ("longest=24", "channels=16", "depth=1")]
 FOLDERS = {  # the fixture with the spec's data beside it
     **dict.fromkeys(("reviews", "reviews_lstm", "gpt"), "sentences"),
     **dict.fromkeys(("fashion", "fashion_inception", "same_garment"), "garments"),

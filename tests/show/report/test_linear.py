@@ -13,10 +13,9 @@ from judged import dense, network, numbers, per_step, sequences
 from safetensors.numpy import load_file
 
 import graphspec as gs
-from graphspec.show.report.baselines import Baseline
+from graphspec.show.report.baselines import LINEAR, Baseline, _logistic, _ridge, linear
 from graphspec.show.report.findings import Findings, find, judge
 from graphspec.show.report.kinds import flatten
-from graphspec.show.report.linear import LINEAR, _logistic, _ridge, linear
 from graphspec.show.report.scored import score
 from graphspec.show.report.verdicts import verdicts
 
@@ -101,12 +100,12 @@ def test_wide_rows_sequences_and_training_rows_have_none(monkeypatch: pytest.Mon
     assert linear(model, score(model, rows, "train"), rows) == {}
     judged = score(model, rows, "test")
     assert linear(model, judged, None) == {}
-    monkeypatch.setattr("graphspec.show.report.linear._WIDTH", 4)
+    monkeypatch.setattr("graphspec.show.report.baselines._WIDTH", 4)
     assert linear(model, judged, rows) == {}
 
 
 def test_of_many_rows_some_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("graphspec.show.report.linear._ROWS", 3)
+    monkeypatch.setattr("graphspec.show.report.baselines._ROWS", 3)
     x = numbers(201, 5)
     y = np.where(np.isin(np.arange(201), [0, 100, 200]), 2.0, np.inf)[:, None]
     y[np.isinf(y)] = 1e6

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import ChainMap, Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,7 @@ from graphspec.graph.row_axes import RowAxes
 from graphspec.vocabulary.onnx_files.part import needed_nodes
 from graphspec.vocabulary.onnx_files.reading import opset_of, subgraphs
 from graphspec.vocabulary.onnx_files.unfreeze import operators, tensors
-from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, Call, Known, as_declared, label
+from graphspec.vocabulary.onnx_files.unfreeze.operators import HANDLERS, OF_TABLES, Call, Known, as_declared, label
 from graphspec.vocabulary.onnx_files.unfreeze.rewrites import Flattened, whole_activation
 from graphspec.vocabulary.onnx_files.unfreeze.tensors import FROZEN, Constant, Weight, Weights, kind_of, refuse
 
@@ -51,7 +50,6 @@ class Lowering:
         self.flattened = Flattened(self.g)
 
     def graph(self, graph: Any, scope: ChainMap[str, Known], outputs: Sequence[str]) -> list[Known]:
-        """Lower what ``outputs`` need of a graph, and return them."""
         for tensor in graph.initializer:
             scope[tensor.name] = self._stored(tensor.name, tensors.of_tensor(tensor.name, tensor, stored=True))
         for node in needed_nodes(graph.node, outputs):
@@ -65,7 +63,7 @@ class Lowering:
 
     def node(self, node: Any, scope: ChainMap[str, Known]) -> Sequence[Known]:
         given = [scope[name] if name else None for name in node.input]
-        own = node.domain in ("", "ai.onnx")
+        own = node.domain in ("", "ai.onnx") or (node.domain == "ai.onnx.ml" and node.op_type in OF_TABLES)
         if own and node.op_type == "Constant":
             return [self._constant(node)]
         if not own or not (node.op_type == "If" or supported(node.op_type)):
@@ -117,15 +115,13 @@ class Lowering:
             return None
         names = zip(node.output, arrays, strict=True)
         found = [tensors.of_array(name, array, readers=self.readers.get(name, 1)) for name, array in names]
-        if kind_of(node.op_type).rearranges and fixed[0].is_float:
-            for k, piece in enumerate(found):
-                piece.source, piece.again = fixed[0], partial(self._again, node, given, k)
+        for k, piece in enumerate(found):
+            if kind_of(node.op_type).rearranges and fixed[0].is_float:
+                piece.source, piece.again = fixed[0], lambda X, k=k: self._emitted(node, [X, *given[1:]])[k]
+            else:
+                piece.parts, piece.emitted = given, lambda parts, k=k: self._emitted(node, parts)[k]
+                piece.leaves = tensors.leaves_of(node.op_type, given)
         return found
-
-    def _again(self, node: Any, given: Sequence[Known], k: int, X: Value) -> Value:
-        value = self._emitted(node, [X, *given[1:]])[k]
-        assert isinstance(value, Value)
-        return value
 
     def _lowered(self, node: Any, given: Sequence[Known]) -> Sequence[Known]:
         try:

@@ -163,7 +163,6 @@ class Call:
             return self.weights.value(known, label(self.node), slot=k in self.slots, kernel=kernel)
 
     def input(self, k: int) -> Value:
-        """Return an input that must be there."""
         value = self.value(k)
         need(value is not None, f"needs its input {k}", code=Code.WRONG_INPUT_COUNT)
         assert value is not None
@@ -339,7 +338,7 @@ def recurrent(call: Call) -> Found:
 
 
 def identity(call: Call) -> Found:
-    """Dropout at inference, Identity: what stands for the input stands for the output."""
+    """Dropout at inference, Identity, ZipMap: what stands for the input stands for the output."""
     if call.node.op_type == "Dropout":
         mode = call.constant(2, "training_mode")
         if (mode is not None and bool(mode.array)) or call.used(1):
@@ -516,9 +515,58 @@ def numbers(call: Call) -> Found:
     return [call.g.Cast(call.g.Range(*sources), to="float32")]
 
 
+def equal(call: Call) -> Found:
+    """Equal; of lists of sizes if it is known, as no size is -1, which PyTorch's `expand` asks."""
+    X, Y = call.input(0), call.input(1)
+    if not (X.rank == Y.rank == 1 and X.dtype == Y.dtype == "int64" and X.shape == Y.shape):
+        return emit(call)
+    pairs = list(zip(X.known() or (), Y.known() or (), strict=False))
+    if pairs and all(a == b or _differ(a, b) or _differ(b, a) for a, b in pairs):
+        return [of_array("", np.array([a == b for a, b in pairs]))]
+    return emit(call)
+
+
+def _differ(a: Dim, b: Dim) -> bool:
+    """Return whether a number surely is another one than ``b``, perhaps a size."""
+    return isinstance(a, int) and a != b and (a < 0 or isinstance(b, int))
+
+
+def where(call: Call) -> Found:
+    """Where; of a known condition that is the same for all sizes, the chosen ones."""
+    known = call.known(0)
+    if isinstance(known, Constant) and len(known.shape) == 1 and len({*known.ints()}) == 1:
+        chosen = call.known(1 if known.ints()[0] else 2)
+        if chosen is not None and len(chosen.shape) == 1 and chosen.shape == known.shape:
+            return [chosen]
+    return emit(call)
+
+
+def scaler(call: Call) -> Found:
+    """Scaler: ``(X - offset) · scale``, the statistics of scikit-learn's scalers."""
+    g, attributes, X = call.g, call.attributes(), call.input(0)
+    X = X if X.dtype == "float32" else g.Cast(X, to="float32")
+    offset, scale = (g.constant(attributes.get(name, [neutral]), "float32") for name, neutral in _OF_SCALER)
+    return [g.Mul(g.Sub(X, offset), scale)]
+
+
+def extractor(call: Call) -> Found:
+    """ArrayFeatureExtractor: elements of the last axis by index; a list counts as one row."""
+    g, X, indices = call.g, call.input(0), call.input(1)
+    X = X if X.rank > 1 else g.Unsqueeze(X, g.constant([0]))
+    return [g.Gather(X, g.Reshape(indices, g.constant([-1])), axis=-1)]
+
+
+_OF_SCALER = (("offset", 0.0), ("scale", 1.0))
+OF_TABLES = ("Scaler", "ArrayFeatureExtractor", "ZipMap")  # of ai.onnx.ml, beside a network of scikit-learn
+
 HANDLERS: dict[str, Callable[[Call], Found]] = {  # the operators whose form differs from ours, or that need none
     "Identity": identity,
     "Dropout": identity,
+    "ZipMap": identity,  # the numbers alone, in the order of its labels
+    "Equal": equal,
+    "Where": where,
+    "Scaler": scaler,
+    "ArrayFeatureExtractor": extractor,
     "Cast": cast,
     "CastLike": cast,
     "ConstantOfShape": constant_of_shape,

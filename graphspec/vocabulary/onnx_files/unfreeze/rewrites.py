@@ -141,7 +141,6 @@ def _factors(value: Value | None, like: Value) -> Iterator[tuple[Value, Node]]:
 
 
 def _is_relu6(X: Value, node: Node) -> bool:
-    """Return whether a node is ``Clip(X + 3, 0, 6)``."""
     if node.op != "Clip" or len(node.inputs) != 3 or (_number(node.inputs[1]), _number(node.inputs[2])) != (0.0, 6.0):
         return False
     value, number = _parted(node.inputs[0], "Add") or (None, 0.0)
@@ -149,7 +148,6 @@ def _is_relu6(X: Value, node: Node) -> bool:
 
 
 def _is_erf(X: Value, node: Node) -> bool:
-    """Return whether a node is ``Erf(X / √2) + 1``."""
     value, one = _parted(node.outputs[0], "Add") or (None, 0.0)
     erf = None if value is None else value.node
     if erf is None or erf.op != "Erf" or one != 1.0:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
@@ -41,6 +41,9 @@ class Constant:
     read: Callable[[], Array] = field(repr=False)  # returns the array
     source: Constant | None = field(default=None, repr=False)  # what it is a part of, or in another shape or order
     again: Callable[[Any], Any] | None = field(default=None, repr=False)  # emits that change, of the source's value
+    parts: Sequence[Any] = ()  # what the node that computed it read
+    emitted: Callable[[Sequence[Any]], Any] | None = field(default=None, repr=False)  # emits that node for other parts
+    leaves: frozenset[Constant] = frozenset()  # the stored tensors of which it is a product or a sum
     readers: int = 1  # how many nodes read it
     stored: bool = False  # an initializer, or the output of a node Constant: what a file calls its weights
     trains: bool = False  # whether a pattern of the spec has chosen it
@@ -212,7 +215,12 @@ class Weights:
         if tensor in self.made:
             return self.made[tensor][1]
         root = tensor.root()
-        shared = root is not tensor and (root.readers > 1 or root.trains or root.size != tensor.size)
+        if tensor.leaves:
+            found: Value = self._computed(tensor, tensor.leaves, reader)
+            self.made[tensor] = Weight(tensor.name, "", tensor.shape, reader), found
+            return found
+        more = root.readers > 1 or root.trains or root.size != tensor.size or root.leaves
+        shared = root is not tensor and more
         if shared and tensor.source is not None and tensor.again is not None:
             value: Value = tensor.again(self.weight(tensor.source, reader))
             self.made[tensor] = self.made[tensor.source][0], value
@@ -227,6 +235,16 @@ class Weights:
             value = self.g.param(role, tensor.shape, tensor)
         self.made[tensor] = Weight(name, role, tensor.shape, reader), value
         return value
+
+    def _computed(self, tensor: Any, leaves: Collection[Constant], reader: str) -> Any:
+        """Return the value of a tensor that is computed from ``leaves``, which train; any other as it is."""
+        if not isinstance(tensor, Constant):
+            return tensor
+        if tensor.root() in leaves:
+            return self.weight(tensor, reader)
+        parts = [self._computed(part, leaves, reader) for part in tensor.parts]
+        changed = any(a is not b for a, b in zip(parts, tensor.parts, strict=True))
+        return tensor.emitted(parts) if changed and tensor.emitted else tensor
 
     def state(self, tensor: Constant, reader: str) -> Value:
         """Return a moving statistic, which training updates."""
@@ -247,22 +265,29 @@ class Weights:
         if places := kind.weights_at + kind.vectors_at:
             given = [inputs[k] for k in places if k < len(inputs)]
             normalization = kind.channels is not None and not kind.weights_at
+            if len(kind.weights_at) > 1 and all(isinstance(v, Constant) for v in inputs):
+                return [
+                    k for k, v in enumerate(inputs) if k in places and not generated(v)
+                ]  # such as the product of a state of zeros
             return () if normalization and _without_effect(given) else places
         if not _scales_or_shifts(kind) or len(inputs) != 2:
             return ()
         for k, tensor in enumerate(inputs):
             other = inputs[1 - k]
-            if isinstance(tensor, Constant) and isinstance(other, Value) and self._per_channel(tensor, other):
-                return (k,)
+            if isinstance(tensor, Constant) and isinstance(other, Value):
+                # A product of one channel has a bias of one number; elsewhere a number is none.
+                single = kind.neutral == 0 and other.node is not None and kind_of(other.node.op).weights_at != ()
+                if self._per_channel(tensor, other, 0 if single and not generated(tensor) else 1):
+                    return (k,)
         return ()
 
-    def _per_channel(self, tensor: Constant, X: Value) -> bool:
-        """Return whether a stored tensor has one number for each channel of X: a bias or a scale."""
+    def _per_channel(self, tensor: Constant, X: Value, above: int) -> bool:
+        """Return whether a stored tensor has one number for each of more than ``above`` channels of X: a bias or a scale."""
         if not (tensor.root().stored and tensor.is_float) or len(tensor.shape) > X.rank:
             return False
         shape = (1,) * (X.rank - len(tensor.shape)) + tensor.shape
         axis = self.channels.get(X.name, _longest(shape) if X.node is not None and X.node.op in _ROOTS else None)
-        return axis is not None and shape[axis] > 1 and X.shape[axis] in (1, shape[axis]) and tensor.size == shape[axis]
+        return axis is not None and above < shape[axis] == tensor.size and X.shape[axis] in (1, shape[axis])
 
     def follow(self, op: str, inputs: Sequence[Value | Constant | None], slots: Collection[int], Y: Value) -> None:
         """Note where the channels of a node's output are."""
@@ -283,7 +308,7 @@ class Weights:
 
     def table(self) -> list[Weight]:
         """Return what trains, then the constants that could have, in the order of the file."""
-        trained = list(dict.fromkeys(w for w, _ in self.made.values()))
+        trained = list(dict.fromkeys(w for w, _ in self.made.values() if w.trains))
         kept = [w for c, (w, _) in self.constants.items() if c.root().stored and c.is_float and c.size > 1]
         return trained + kept
 
@@ -296,6 +321,21 @@ class Weights:
                 raise refuse(text, hint=f"its weights are {shown}; `trainable: true` trains all of them")
 
 
+def generated(tensor: Any) -> TypeGuard[Constant]:
+    """Return whether a tensor is a constant that an exporter made."""
+    return isinstance(tensor, Constant) and _GENERATED.fullmatch(tensor.root().name) is not None
+
+
+def leaves_of(op: str, given: Sequence[Constant | Value | None]) -> frozenset[Constant]:
+    """Return the stored tensors of which a constant is a product or a sum: they train in its place.
+
+    What reaches it through another function alone, such as a variance through a root, does not.
+    """
+    found = [c for c in given if isinstance(c, Constant) and kind_of(op).neutral is not None]
+    stored = {c.root() for c in found if c.root().stored and c.is_float and c.shape and not generated(c)}
+    return frozenset(stored.union(*(c.root().leaves for c in found)))
+
+
 def _scales_or_shifts(kind: type[Op]) -> bool:
     """Return whether it is a product or a sum, which has a scale or a bias for each channel."""
     return kind.commutes and kind.neutral is not None
@@ -303,11 +343,8 @@ def _scales_or_shifts(kind: type[Op]) -> bool:
 
 def _without_effect(given: Sequence[Constant | Value | None]) -> bool:
     """Return whether an exporter made a normalization's scale, of ones, and bias, of zeros: its layer has none."""
-    for v, neutral in zip(given, (1, 0), strict=False):
-        constant = isinstance(v, Constant) and _GENERATED.fullmatch(v.root().name) and np.all(v.array == neutral)
-        if v is not None and not constant:
-            return False
-    return True
+    pairs = zip(given, (1, 0), strict=False)
+    return all(v is None or (generated(v) and np.all(v.array == neutral)) for v, neutral in pairs)
 
 
 def _longest(shape: Sequence[int]) -> int:

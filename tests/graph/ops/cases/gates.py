@@ -1,4 +1,4 @@
-"""Entry of the operator in ``graphspec/graph/ops/gates.py``."""
+"""Entry of the operator in ``graphspec/graph/ops/recurrent.py``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of the operators in ``graphspec/graph/ops/gelu.py``."""
+"""Entries of the operators in ``graphspec/graph/ops/elementwise.py``."""
 
 from __future__ import annotations
 

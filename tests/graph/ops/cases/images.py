@@ -75,6 +75,12 @@ CASES = {
         ],
         allocates=[Example([PLANES, np.array([[0.3, 0.9]]), large(40, 64), large(48, 24)], {}, {2, 3}, [0], True)],
     ),
+    "MixRows": OpCase(
+        None,
+        [Example([normal(n, 3, 2), normal(n, 1, k)], wrt=[0], training=True) for n, k in ((4, 2), (5, 1), (1, 1))],
+        no_rows=[Example([normal(0, 3, 2), normal(0, 1, 2)], wrt=[0], training=True)],
+        allocates=[Example([normal(4, 3, 2), normal(4, 1, 1)], wrt=[0], training=True)],
+    ),
     "Recolor": OpCase(
         None,
         [

@@ -81,6 +81,12 @@ CASES = {
         ],
         allocates=[Example([X, ROW])],
     ),
+    "RunningMean": OpCase(
+        None,
+        "no gradient flows through it",
+        no_rows="weights have no rows",
+        allocates="weights do not grow with the batch",
+    ),
     "SpectralScale": OpCase(
         None,
         [Example([normal(3, 4), normal(1, 4)], {"sizes": (3, 4), "columns": 1}, wrt=[0])],

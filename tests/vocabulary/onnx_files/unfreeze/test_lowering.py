@@ -141,6 +141,71 @@ def test_reshapes_that_mix_rows_are_refused_by_name(sizes: list[int], declared: 
     assert "'the_y' (Reshape)" in str(caught.value)
 
 
+def test_rows_of_random_rearrangements_are_apart_or_refused() -> None:
+    """Axes in any order, split and joined; a softmax along any; a batch that is open or fixed at one row."""
+    kept = 0
+    for seed in range(60):
+        random = np.random.default_rng(seed)
+        at, shape, tensors, nodes, last = int(random.integers(3)), [4, 6], {}, [], "x"
+        shape.insert(at, 1)
+        axes = list(shape)
+        for k in range(4):
+            kind, y = random.choice(["Transpose", "Reshape", "Softmax"]), f"v{k}"
+            if kind == "Transpose":
+                perm = random.permutation(len(axes))
+                axes = [axes[i] for i in perm]
+                nodes.append(node(kind, last, y, perm=perm))
+            elif kind == "Softmax":
+                nodes.append(node(kind, last, y, axis=random.integers(len(axes))))
+            else:
+                axes = [[4, 6], [24], [2, 2, 6], [4, 3, 2], [6, 4], [2, 12]][random.integers(6)]
+                axes.insert(random.integers(len(axes) + 1), 1)
+                tensors[f"s{k}"] = np.array(axes)
+                tensors[f"s{k}"][random.integers(len(axes))] = -1
+                nodes.append(node(kind, f"{last} s{k}", y))
+            last = y
+        model = model_of(nodes, {"x": shape if seed % 2 else [*shape[:at], "n", *shape[at + 1 :]]}, [last], tensors)
+        try:
+            trial = Trial(model, {"x": [*shape[:at], "N", *shape[at + 1 :]]})
+        except ShapeError:
+            continue
+        if "N" not in (out := trial.found.outputs[0].shape):
+            continue  # a factor of an axis
+        x, kept = random.standard_normal([*shape[:at], 3, *shape[at + 1 :]]).astype(np.float32), kept + 1
+        whole = trial.run({"x": x})[0]
+        for row in range(3):
+            (alone,) = trial.check({"x": x.take([row], at)})
+            np.testing.assert_allclose(whole.take([row], out.index("N")), alone, rtol=1e-5, atol=1e-6)
+    assert kept > 5
+
+
+def test_sizes_that_expand_asks_for_are_chosen() -> None:
+    """PyTorch's `expand`: -1 among the sizes stands for 1, and no size of a tensor is -1."""
+    nodes = [
+        node("Shape", "x", "s"),
+        node("Gather", "s zero", "rows"),
+        node("Concat", "rows five", "wanted", axis=0),
+        node("Shape", "wanted", "rank"),
+        node("ConstantOfShape", "rank", "ones", value=numpy_helper.from_array(np.array([1]))),
+        node("Mul", "ones minus", "unset"),
+        node("Equal", "wanted unset", "is_unset"),
+        node("Where", "is_unset ones wanted", "sizes"),
+        node("Expand", "one sizes", "wide"),
+        node("MatMul", "wide w", "m"),
+        node("Add", "x m", "y"),
+    ]
+    tensors = {
+        "zero": np.array([0]),
+        "five": np.array([5]),
+        "minus": np.array(-1),
+        "one": weights(1, 5),
+        "w": weights(5, 4),
+    }
+    trial = Trial(model_of(nodes, {"x": ["n", 4]}, ["y"], tensors), {"x": ("N", 4)})
+    assert {"Equal", "Where"}.isdisjoint(trial.operators)
+    trial.check({"x": weights(3, 4)})
+
+
 def test_branches_of_constant_conditions_are_chosen() -> None:
     """The rank of a value, and an input that the spec fixes, decide; what is not chosen may be anything."""
 

@@ -147,3 +147,44 @@ def test_kernels_of_convolutions_have_the_layout_of_keras() -> None:
     assert {name: p.shape for name, p in trial.graph.params.items()} == {"net/w": (3, 2, 2, 6), "net/v": (2, 2, 5, 6)}
     np.testing.assert_array_equal(trial.parameters().get()["net/w"], tensors["w"].transpose(2, 3, 1, 0))
     trial.check({"x": weights(2, 4, 8, 9)})
+
+
+def test_what_a_matrix_is_a_product_of_trains() -> None:
+    """As weight_norm and a folded normalization write it: not the variance below a root, nor numbers of the exporter."""
+    nodes = [
+        node("ReduceL2", "v", "length", axes=[1], keepdims=1),
+        node("Div", "v length", "direction"),
+        node("Mul", "direction g", "w"),
+        node("Add", "var small", "ve"),
+        node("Sqrt", "ve", "root"),
+        node("Div", "w root", "folded"),
+        node("Transpose", "folded", "turned", perm=[1, 0]),
+        node("MatMul", "x turned", "a"),
+        node("Mul", "table gain", "scaled"),
+        node("MatMul", "a scaled", "y"),
+    ]
+    tensors = {"v": weights(4, 3), "g": weights(4, 1), "var": np.abs(weights(4, 1)) + 1, "small": np.float32(0.1)}
+    tensors |= {"table": weights(4, 1), "gain": np.float32(3)}
+    trial = Trial(model_of(nodes, {"x": ["n", 3]}, ["y"], tensors), {"x": ("N", 3)})
+    assert trial.trained == ["net/v", "net/g", "net/table"]
+    assert [w.name for w in trial.found.weights if w.trains] == ["v", "g", "table"]
+    trial.check({"x": weights(2, 3)})
+    trial.check_gradient({"x": RANDOM.standard_normal((2, 3))})
+
+
+def test_a_state_of_zeros_is_no_weight_and_one_channel_has_a_bias() -> None:
+    zeros = helper.make_node(
+        "Constant", [], ["/Constant_output_0"], value=numpy_helper.from_array(np.zeros((1, 4), "f4"))
+    )
+    nodes = [
+        zeros,
+        node("Gemm", "/Constant_output_0 u b", "h"),
+        node("MatMul", "x w", "a"),
+        node("Add", "a bias", "c"),
+        node("Add", "c shift", "d"),
+        node("Mul", "d h", "y"),
+    ]
+    tensors = {"u": weights(4, 2), "b": weights(2), "w": weights(3, 1), "bias": weights(1), "shift": weights(1)}
+    trial = Trial(model_of(nodes, {"x": ["n", 3]}, ["y"], tensors), {"x": ("N", 3)})
+    assert trial.trained == ["net/u", "net/b", "net/w", "net/bias"]
+    trial.check({"x": weights(2, 3)})
