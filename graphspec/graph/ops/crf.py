@@ -1,7 +1,4 @@
-"""Linear-chain conditional random fields: the loss of a sequence of tags, training only, and the best sequence.
-
-J. Lafferty, A. McCallum, F. Pereira, "Conditional Random Fields", ICML 2001.
-"""
+"""Linear-chain conditional random fields: the loss of a sequence of tags, training only, and the best sequence."""
 
 from __future__ import annotations
 

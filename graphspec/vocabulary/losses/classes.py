@@ -60,9 +60,6 @@ class CRF(base.Loss, label="crf", targets="ids", fits="classes", uses_mask=False
     Source: Lafferty, McCallum and Pereira, *Conditional Random Fields*, ICML 2001.
     """
 
-    def target(self, y_pred: Value) -> Type:
-        return Type("int64", y_pred.shape[:2])
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.node is not None and y_pred.node.op == "Viterbi":
             return []

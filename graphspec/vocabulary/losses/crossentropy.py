@@ -278,9 +278,6 @@ class ArcFace(base.Loss, label="arcface", targets="ids", fits="classes"):
 
     margin: NonNegative = setting(0.5, "What is added to the angle, in radians.")
 
-    def target(self, y_pred: Value) -> Type:
-        return Type("int64", y_pred.shape[:1])
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if _cosines(y_pred) is not None:
             return []
@@ -324,9 +321,6 @@ class CategoricalGeneralizedCrossEntropy(base.OfProbabilities):
 
     label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
     q: Annotated[float, described("Between cross-entropy (0) and mean absolute error (1).", gt=0, lt=1)] = 0.5
-
-    def target(self, y_pred: Value) -> Type:
-        return Type("int64", y_pred.shape[:-1])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or base.check_classes(-1, y_pred)

@@ -75,7 +75,9 @@ class Loss(Config):
 
     def target(self, y_pred: Value) -> Type:
         """The type of the targets for a head of this shape."""
-        return Type("float32", y_pred.shape)
+        shape, kind = y_pred.shape, self.targets
+        shapes = {"ids": shape[:-1], "one": shape[:-1], "groups": shape[:1], "times": (*shape[:1], 2)}
+        return Type("int64" if kind in ("ids", "groups") else "float32", shapes.get(kind, shape))
 
     def class_axis(self, y_pred: Value) -> int | None:
         """The non-negative axis of the head with one unit per class; None if units do not stand for classes."""

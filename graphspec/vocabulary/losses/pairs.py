@@ -17,9 +17,6 @@ from graphspec.vocabulary.losses.loss import LOSSES, Loss, other_activation, pro
 class OfGroups(Loss, targets="groups", uses_mask=False):
     """Base of the losses that compare all rows of a batch, by the groups that they belong to."""
 
-    def target(self, y_pred: Value) -> Type:
-        return Type("int64", y_pred.shape[:1])
-
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank == 2:
             return []

@@ -11,7 +11,6 @@ from pydantic import Field
 from graphspec.base.config import FROM_LIST, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.loss import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
@@ -153,9 +152,6 @@ class NegativeBinomial(Loss, label="negative_binomial", targets="one", fits="num
     Source: Hilbe, *Negative Binomial Regression*, 2011.
     """
 
-    def target(self, y_pred: Value) -> Type:
-        return Type("float32", y_pred.shape[:-1])
-
     def point(self, answers: Array) -> Array:
         return np.asarray(answers[..., 0])
 
@@ -190,9 +186,6 @@ class Cox(Loss, label="cox", targets="times", fits="numbers", uses_mask=False):
     """
 
     ties: Literal["efron", "breslow"] = setting("efron", "How events at the same time are counted.")
-
-    def target(self, y_pred: Value) -> Type:
-        return Type("float32", (y_pred.shape[0], 2))
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         if y_pred.rank == 1 or (y_pred.rank == 2 and y_pred.shape[1] == 1):
@@ -236,9 +229,6 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
     quantiles: Annotated[
         tuple[Share, ...], FROM_LIST, described("The probability of each unit, between 0 and 1.", min_length=1)
     ] = (0.1, 0.5, 0.9)
-
-    def target(self, y_pred: Value) -> Type:
-        return Type("float32", y_pred.shape[:-1])
 
     @property
     def places(self) -> tuple[int, int, int]:
