@@ -19,7 +19,7 @@ LOSSES = {
     "captcha": "CTCLoss",
 }
 """Networks with a loss that is not written."""
-TRIED = sorted({*MODELS[::4], *(path for path in MODELS if path.stem in LOSSES)})
+TRIED = sorted({*MODELS[::4], *(path for path in MODELS if path.stem in {*LOSSES, "simclr"})})
 CHAOTIC = 0.2  # ten steps of a deep network double what rounding changes several times
 
 

@@ -95,8 +95,8 @@ class TripletSemiHard(OfGroups, label="triplet_semi_hard"):
         inside = g.ReduceMax(g.Where(others, d, g.constant(0.0)), axes=(1,), keepdims=1)
         excess = g.Relu(d - g.Where(outside < _FAR, outside, inside) + self.margin)
         values, count = g.Where(pairs, excess, g.constant(0.0)), g.Cast(pairs, to="float32")
-        total, number = (g.BatchSum(g.ReduceSum(X, one, keepdims=0)) for X in (values, count))
-        return total / g.Max(number, g.constant(1.0))
+        whole, number = (g.BatchSum(g.ReduceSum(X, one, keepdims=0)) for X in (values, count))
+        return whole / g.Max(number, g.constant(1.0))
 
 
 @LOSSES.add("supcon", "SupCon")
