@@ -59,6 +59,8 @@ WITHOUT_CASES: tuple[tuple[dict[str, Any], dict[str, Any]], ...] = (
     ({"type": "MinMaxScaling"}, TABLE),
     *(({"type": name}, TABLE) for name in ("SmoothClip", "RobustScaling", "PiecewiseLinear")),
     ({"type": "Members"}, {"shape": [3]}),
+    ({"type": "ArcFace", "units": 2}, {"shape": [3]}),
+    ({"type": "CRF"}, {"shape": ["time", 3]}),
     ({"type": "MemberDense", "units": 2}, {"shape": [4, 3]}),
     ({"type": "QuantileSteps"}, {"shape": [3]}),
     ({"type": "WindowScaling"}, {"shape": [4, 2]}),

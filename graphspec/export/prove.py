@@ -158,7 +158,8 @@ def lengths_for(model: Session, rows: Rows) -> list[dict[str, int]]:
         return [{}]
     attempts = [{s: n + k for k, s in enumerate(symbols)} for n in LENGTHS]
     if rows.arrays is not None:
-        own = {d: n for name, a in rows.arrays.items() for d, n in zip(shapes[name], a.shape, strict=True)}
+        read = [(shapes[name], a.shape) for name, a in rows.arrays.items() if name in shapes]  # losses may read others
+        own = {d: n for shape, sizes in read for d, n in zip(shape, sizes, strict=True)}
         longest = {s: int(own[s]) for s in symbols}
         attempts = [a for a in attempts if all(a[s] <= longest[s] for s in symbols)] + [longest]
     accepted = [a for a in attempts if _accepts(model, a)]

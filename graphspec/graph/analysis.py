@@ -48,12 +48,18 @@ def _looks_up(node: Node, name: str) -> bool:
 
 
 def infer_shapes(
-    graph: Graph, nodes: Sequence[Node], shapes: Mapping[str, Shape], *, assumed: int | None = None
+    graph: Graph,
+    nodes: Sequence[Node],
+    shapes: Mapping[str, Shape],
+    *,
+    assumed: int | None = None,
+    total: int | None = None,
 ) -> dict[str, Value]:
     """Return all values with concrete types for input shapes without symbolic dimensions.
 
-    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size. A
-    ShapeError for sizes that do not fit a node names it, and the shapes of the inputs.
+    An axis that depends on values, such as the number of words of a text, keeps its name, or has an ``assumed`` size. The
+    rows of all workers are ``total``, by default those of the shapes. A ShapeError for sizes that do not fit a node names
+    it, and the shapes of the inputs.
     """
     values: dict[str, Value] = {}
 
@@ -75,6 +81,8 @@ def infer_shapes(
             text = f"node '{node.owner}' {error.problem.message}, for inputs of shape {sizes}"
             raise error.changed(message=text) from None
         for value, inferred in zip(node.outputs, types if isinstance(types, tuple) else (types,), strict=True):
+            if node.op == "AllRows" and total is not None:
+                inferred = replace(inferred, shape=(total, *inferred.shape[1:]))
             if assumed is not None:
                 inferred = replace(inferred, shape=tuple(assumed if isinstance(d, str) else d for d in inferred.shape))
             values[value.name] = Value(value.name, inferred)

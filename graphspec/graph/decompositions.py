@@ -7,7 +7,7 @@ of opset 17 and returns the output, or a tuple of outputs. Layers that need the 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import and_
 from typing import Any, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.ir.graph import Value
+from graphspec.graph.ir.graph import Graph, Type, Value
 from graphspec.graph.ops import OPS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -196,6 +196,72 @@ def _is_finite(mask: Value) -> bool:
         mask = mask.node.inputs[0]
     numbers = mask.node.inputs[1:] if mask.node is not None and mask.node.op == "Where" else (mask,)
     return all(v is not None and v.data is not None and np.all(v.data > LOWEST) for v in numbers)
+
+
+# Loops.
+Step = Callable[[Builder, Sequence[Value], Sequence[Value], Mapping[str, Value]], Sequence[Value]]
+"""Emits a step, of a builder, the states before it, what it reads of the sequences, and values that are always the same."""
+
+
+def repeated(g: Builder, step: Step, states: Any, sequences: Any, same: Any, reverse: int) -> tuple[Any, Any]:
+    """Emit a Scan; return the last states, and all that the steps return, the states first, for every step."""
+    body = Graph(f"{g.owner}/{g._prefix}step")
+    with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
+        before = [placeholder(b, "state", s.type) for s in states]
+        now = [placeholder(b, "sequence", Type(s.dtype, s.shape[1:])) for s in sequences]
+        after = step(b, before, now, {name: placeholder(b, name, v.type) for name, v in same.items()})
+        give_outputs(b, [*after[: len(states)], *after])
+    found = emit_scan(g, body, states, sequences, list(same.values()), reverse)
+    return found[: len(states)], found[len(states) :]
+
+
+def placeholder(b: Builder, name: str, type_: Type) -> Value:
+    """Return a new input of a step."""
+    value = Value(b._unique(f"{b.owner}/{b._prefix}{name}"), type_, "input")
+    b.graph.inputs[value.name] = value
+    return value
+
+
+def give_outputs(b: Builder, values: Sequence[Value]) -> None:
+    """Make these the outputs of a step."""
+    b.graph.outputs = {f"{b.owner}/{b._prefix}out{k}": v for k, v in enumerate(values)}
+
+
+def emit_scan(g: Builder, body: Graph, states: Any, sequences: Any, same: Any, reverse: int) -> Sequence[Value]:
+    """Emit a Scan of a step; return its outputs."""
+    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": reverse}
+    found = g.emit("Scan", [*states, *sequences, *same], attributes)
+    return found if isinstance(found, tuple) else (found,)
+
+
+@decomposes("Viterbi")
+def viterbi(g: Builder, op: Any, X: Value, A: Value, ends: Value, mask: Value | None = None) -> Value:
+    """Emit a Scan of the best scores and where they came from, and a Scan back along the best sequence."""
+    zero, one, tags = g.constant([0]), g.constant([1]), g.constant(np.arange(X.fixed(2)))
+    first, last = g.Split(ends, g.constant([1, 1]), axis=0)
+    steps = g.transpose(X, (1, 0, 2))
+    sequences = [g.Slice(steps, one, g.constant([2**62]), zero)]
+    start = g.Squeeze(g.Slice(steps, zero, one, zero), zero) + first
+    if mask is not None:
+        sequences.append(g.Slice(g.transpose(mask, (1, 0)), one, g.constant([2**62]), zero))
+
+    def step(b: Builder, states: Any, now: Any, v: Any) -> list[Value]:
+        ways = b.Unsqueeze(states[0], b.constant([2])) + v["A"]
+        best, came = b.ReduceMax(ways, axes=(1,), keepdims=0) + now[0], b.ArgMax(ways, axis=1, keepdims=0)
+        if mask is None:
+            return [best, came]
+        seen = b.Unsqueeze(now[1], b.constant([1]))
+        return [b.Where(seen, best, states[0]), b.Where(seen, came, v["tags"])]
+
+    (score,), (_, came) = repeated(g, step, [start], sequences, {"A": A, "tags": tags}, 0)
+    tag = g.ArgMax(score + last, axis=1, keepdims=1)
+
+    def back(b: Builder, states: Any, now: Any, v: Any) -> list[Value]:
+        return [b.GatherElements(now[0], states[0], axis=1)]
+
+    _, (before,) = repeated(g, back, [tag], [came], {}, 1)
+    path = g.transpose(g.Squeeze(g.Concat(before, g.Unsqueeze(tag, zero), axis=0), g.constant([2])), (1, 0))
+    return g.Cast(g.Equal(g.Unsqueeze(path, g.constant([2])), tags), to="float32")
 
 
 # MultiHot, which is not an ONNX operator: vectors from ids, by comparison or by scattering.

@@ -335,9 +335,8 @@ def names_schema(kind: str, registry: Registry[Any]) -> Schema:
             names.append({"const": primary, "title": primary, "description": about})
             names += [{"const": name, "title": name, "description": f"Another name of {primary}."} for name in others]
         else:
-            alike = primary.replace("_", "").lower()
             for name in (primary, *others):
-                about = f"Another name of {primary}." if name != primary and name.lower() == alike else text
+                about = text if name == primary else f"Another name of {primary}."
                 names.append({"enum": [name], "title": name, "enumDescriptions": [about]})
     return {"if": _PATTERN, "else": reference(f"{kind}-known"), "anyOf": [*names, _ANY]}
 
@@ -508,7 +507,13 @@ def schema() -> Schema:
         names = [primary_name(registry, cls) for cls in accepted(registry) if not is_operation(registry, cls)]
         names = names if registry is CELLS else [name for name in names if name not in CELLS.names()]
         names += [group[0] for group in signatures(registry)]  # operations of one signature have one definition
-        definitions |= {f"{kind}.{name}": _typed(registry, cls) for name in names if (cls := registry.get(name))}
+        typed = {f"{kind}.{name}": _typed(registry, cls) for name in names if (cls := registry.get(name))}
+        first, *others = (each["properties"] for each in typed.values())
+        alike = {key: value for key, value in first.items() if all(other.get(key) == value for other in others)}
+        for each in typed.values():
+            each["properties"] = {key: value for key, value in each["properties"].items() if key not in alike}
+        definitions[f"{kind}-arguments"]["then"] |= {"properties": alike} if alike else {}
+        definitions |= typed
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "graphspec"}
     head["description"] = "A neural network as data."
     made: Schema = {**_closed(document_properties(), REQUIRED, **head), "$defs": definitions}

@@ -75,6 +75,8 @@ OPTIMIZERS: list[Any] = [
     {"type": "Adadelta", "learning_rate": 1.0},
     {"type": "Adamax"},
     {"type": "Nadam"},
+    {"type": "RAdam", "beta_2": 0.6},
+    {"type": "Lookahead", "optimizer": {"type": "SGD", "learning_rate": 0.1}, "k": 3, "gradient_accumulation_steps": 2},
     {"type": "Ftrl", "learning_rate": 0.1, "l1_regularization_strength": 0.01},
     {"type": "Lion", "learning_rate": 0.001},
     {

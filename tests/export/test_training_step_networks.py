@@ -17,11 +17,9 @@ LOSSES = {
     "conformer": "CTCLoss",
     "deep_speech": "CTCLoss",
     "captcha": "CTCLoss",
-    "clip": "InfoNCE",
-    "simclr": "InfoNCE",
 }
 """Networks with a loss that is not written."""
-TRIED = sorted({*MODELS[::4], *(path for path in MODELS if path.stem in LOSSES)})
+TRIED = sorted({*MODELS[::4], *(path for path in MODELS if path.stem in {*LOSSES, "simclr"})})
 CHAOTIC = 0.2  # ten steps of a deep network double what rounding changes several times
 
 

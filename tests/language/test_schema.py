@@ -85,7 +85,8 @@ def test_every_class_is_described() -> None:
                 continue
             definition = definitions.get(f"{kind}.{name}") or definitions[f"cell.{name}"]
             assert definition["title"] == name
-            assert set(definition["properties"]) >= {f.alias or n for n, f in cls.model_fields.items()}
+            shared = definitions[f"{kind}-arguments"]["then"].get("properties", {})
+            assert {*definition["properties"], *shared} >= {f.alias or n for n, f in cls.model_fields.items()}
     for cls in LAYERS:
         if cls.__name__.startswith("onnx."):
             continue  # ONNX describes its attributes

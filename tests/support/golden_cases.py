@@ -13,14 +13,22 @@ from safetensors.numpy import load_file
 
 GOLDEN = TESTS / "golden"
 NOT_KERAS: dict[str, dict[str, str]] = {
-    **{kind: {} for kind in ("cell", "activation", "optimizer", "regularizer", "constraint")},
+    **{kind: {} for kind in ("cell", "activation", "regularizer", "constraint")},
+    "optimizer": dict.fromkeys(("Lookahead", "RAdam"), "graph/optimizers/test_lookahead.py"),
     "loss": {
         **dict.fromkeys(("CLIP", "Contrastive", "Cosine", "InfoNCE", "Triplet"), "vocabulary/losses/test_pairs.py"),
+        **dict.fromkeys(
+            ("Cox", "NegativeBinomial", "SupCon", "TripletSemiHard"), "vocabulary/losses/test_torch_losses.py"
+        ),
+        "ArcFace": "vocabulary/layers/test_arcface.py",
+        "CRF": "vocabulary/layers/test_crf.py",
         "Quantile": "vocabulary/losses/test_quantile.py",
         "Value": "vocabulary/losses/test_value.py",
     },
     "layer": {
+        "ArcFace": "vocabulary/layers/test_arcface.py",
         "Constant": "vocabulary/layers/test_tensors.py",
+        "CRF": "vocabulary/layers/test_crf.py",
         "DateParts": "vocabulary/layers/test_dates.py",
         "HashedCrossing": "vocabulary/layers/test_hashing.py",
         "Hashing": "vocabulary/layers/test_hashing.py",
@@ -88,6 +96,7 @@ NOT_KERAS: dict[str, dict[str, str]] = {
     "metric": {
         "AccuracyOfLoss": "vocabulary/metrics/test_accuracy.py",
         "CharacterErrorRate": "vocabulary/metrics/test_sequences.py",
+        "Concordance": "vocabulary/metrics/test_survival.py",
         "ConfusionMatrix": "vocabulary/metrics/test_matrix.py",
         "CrossentropyOfLoss": "vocabulary/metrics/test_crossentropy.py",
         "EditDistance": "vocabulary/metrics/test_sequences.py",

@@ -190,6 +190,16 @@ def dense(d: Drawing, t: Tensor) -> Args | None:
     return args | ({"activation": d.activation(units)} if d.chance(0.6) else {})
 
 
+@draws("ArcFace")
+def arc_face(d: Drawing, t: Tensor) -> Args | None:
+    return {"units": d.int(2, 4), **d.some(scale=8.0)} if t.rank == 1 and t.is_float and t.fixed else None
+
+
+@draws("CRF")
+def crf(d: Drawing, t: Tensor) -> Args | None:
+    return {} if t.rank == 2 and t.is_float and t.features is not None else None
+
+
 @draws("Embedding")
 def embedding(d: Drawing, t: Tensor) -> Args | None:
     if (t.ids is None and not t.bounded) or t.rank > 2:

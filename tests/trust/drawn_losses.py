@@ -4,6 +4,9 @@ from __future__ import annotations
 
 LOSS_KINDS: dict[str, tuple[str | None, str]] = {
     "circle": (None, "ids"),
+    **dict.fromkeys(("triplet_semi_hard", "supcon", "crf", "arcface"), (None, "ids")),
+    "cox": (None, "times"),
+    "negative_binomial": ("softplus", "counts"),
     "contrastive": (None, "bits"),
     **dict.fromkeys(("clip", "cosine", "info_nce", "triplet", "value"), (None, "none")),
     "binary_crossentropy": ("sigmoid", "bits"),

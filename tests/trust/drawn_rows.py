@@ -58,6 +58,10 @@ def _targets(kind: str, shapes: Args, head: str, graph: Any, r: np.random.Genera
         return r.integers(0, shape[-1], shape[:-1])
     if kind == "one_hot":
         return np.eye(shape[-1], dtype="float32")[r.integers(0, shape[-1], shape[:-1])]
+    if kind == "times":
+        return r.integers(0, 2, (shape[0], 2)).astype("float32")
+    if kind == "counts":
+        return r.integers(0, 5, shape[:-1]).astype("float32")
     if kind == "one":
         return r.normal(size=shape[:-1]).astype("float32")
     if kind == "shares":

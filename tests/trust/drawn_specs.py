@@ -299,8 +299,11 @@ class _Growth:
         loss = d.among(LOSSES.primary())
         if loss == "ctc" and (t.rank != 2 or not t.fixed):
             loss = "mean_squared_error"
-        if loss == "circle" and t.rank != 1:
-            loss = "huber"
+        grouped = loss in ("circle", "supcon", "triplet_semi_hard")
+        if (grouped or loss in ("cox", "arcface")) and t.rank != 1:
+            loss, grouped = "huber", False
+        if loss == "crf" and (t.rank != 2 or not t.fixed):
+            loss = "mean_squared_error"
         if not LOSSES.get(loss).has_output:  # type: ignore[union-attr]
             self.term(t, loss, outputs)
             loss = "log_cosh"
@@ -313,18 +316,26 @@ class _Growth:
             units = 2
         if not bare:
             ref = f"n{len(self.layers)}"
-            units = 3 if targets == "one" else d.int(units, 4)  # a unit for each of three quantiles
-            if not self.add({"name": ref, "type": "Dense", "units": units, "activation": activation, "inputs": t.ref}):
+            own = {
+                "one": 3,
+                "counts": 2,
+                "times": 1,
+            }  # a unit for each of three quantiles, for a mean and r, for a risk
+            units = own.get(targets) or d.int(units, 4)
+            kind = {"type": "ArcFace"} if loss == "arcface" else {"type": "Dense", "activation": activation}
+            if not self.add({"name": ref, **kind, "units": units, "inputs": t.ref}):
                 return
-            if loss == "circle":
-                self.add({"name": f"{ref}_unit", "type": "UnitNormalization", "inputs": ref})
+            if grouped or loss == "crf":
+                self.add(
+                    {"name": f"{ref}_unit", "type": "CRF" if loss == "crf" else "UnitNormalization", "inputs": ref}
+                )
                 ref = f"{ref}_unit"
         head: Args = {"layer": ref, "loss": loss}
         if d.chance(0.2):
             head["weight"] = d.number(0.2, 2)
         if d.chance(0.1):
             head["loss"] = {"type": loss, "reduction": "sum"}
-        if targets == "ids" and loss not in ("circle",) and units > 1 and d.chance(0.4):
+        if targets == "ids" and not grouped and units > 1 and d.chance(0.4):
             head["labels"] = [f"class {k}" for k in range(units)]
         metrics = []
         for _ in range(d.int(0, 3)):

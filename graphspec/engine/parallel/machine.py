@@ -335,7 +335,7 @@ class Member:
             for lookup in (lookup for lookups in self._lookups.values() for lookup in lookups):
                 lookup.touched.kept = False  # whole gradients are added in place: then a step clears all their rows
         # The counters of a step of each shard; those of the first of all are the trainer's.
-        self._running = [RunningMetrics(step.network) if group.rank else None for group in groups]
+        self._running = [RunningMetrics(step.network, training=True) if group.rank else None for group in groups]
         self._here = shard_slice(len(self.gradients), place.worker, place.workers)
         for running, vector in zip(self._running, self.counters[self._here], strict=True):
             if running is not None:

@@ -435,7 +435,7 @@ def _train(ranks: Ranks, message: dict[str, Any]) -> None:
     except RunError:
         return  # rank 0 reports it
     rate, local = Rate(training.optimizer.learning_rate), training.workers if isinstance(training.workers, int) else 1
-    exchange = Exchange(ranks, step, RunningMetrics(step.network), local, message)
+    exchange = Exchange(ranks, step, RunningMetrics(step.network, training=True), local, message)
     exchange.renew()
     follower = Follower(step, exchange.bind, exchange.update(rate))
     while True:

@@ -305,7 +305,7 @@ class Binder:
         self._shared = shared_buffers(graph, self.shard) if self.shard.matrices else dict[str, Array]()
         self.ranges, self.requested = Ranges(id_ranges(graph)), set(self.target.input_grads)
         self.nodes = graph.needed(roots)
-        self.types = infer_shapes(graph, self.nodes, self.shapes)
+        self.types = infer_shapes(graph, self.nodes, self.shapes, total=self.shard.total)
         self.has_rows = any(has_rows(v.shape) for v in graph.inputs.values())  # the batch axis of inputs has its name
         results = [v for node in self.nodes for v in node.outputs]
         values = [self.types[v.name] for v in (*graph.inputs.values(), *results) if v.name in self.types]

@@ -58,7 +58,9 @@ class RunningMetrics:
     What ``heads`` counts is only there; ``tables``: whether to count metrics that are tables.
     """
 
-    def __init__(self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True) -> None:
+    def __init__(
+        self, model: Network, heads: HeadCounts | None = None, *, tables: bool = True, training: bool = False
+    ) -> None:
         self.heads, self.rows, self._losses = heads, 0, logged_losses(model.spec)  # the rows so far
         self._sums = dict.fromkeys(self._losses, 0.0)
         self._metrics: list[_Entry] = []
@@ -66,6 +68,7 @@ class RunningMetrics:
             value, prefix = model.graph.outputs[head.name], prefix_of(model.spec, head)
             for metric in head.metrics:
                 state = metric.resolve(head.loss, value, head.labels).start(value, Compute())
+                state.keeps_rows = not training
                 keys = [f"{prefix}{key}" for key in metric.keys(value)]
                 if keys or tables:
                     parts = metric.parts(value, head.labels) or []

@@ -242,7 +242,7 @@ def summarize(head: HeadDecl, value: Value, data: Dataset) -> Summary | None:
     if target is None or head.loss is None or isinstance(target, Strings) or not len(data):
         return None
     form, units = head.loss.targets, value.shape[-1] if value.rank > 1 else 1
-    if not isinstance(units, int) or form == "groups":
+    if not isinstance(units, int) or form in ("groups", "times"):
         return None
     if form == "labels":
         return LabelSequences(int(np.prod(target.shape[1:], dtype=np.int64)), units - 1)

@@ -153,7 +153,11 @@ class CopiesTrainer(Trainer):
         self.steps = cast("TrainingSteps", SimpleNamespace(ranks=None))
         self.epoch = self.batch = 0
         self.history, self.tables, self.states, self.stopped, self.resumed = {}, [], [], None, False
-        self.timer, self.running, self.last_checkpoint = Timer(len(train), 0), RunningMetrics(model), None
+        self.timer, self.running, self.last_checkpoint = (
+            Timer(len(train), 0),
+            RunningMetrics(model, training=True),
+            None,
+        )
         if model.spec.training.forms and rows[1] is None and model.spec.training.folds is None:
             raise UsageError("`forms` needs rows to choose by: pass `validation_data`, or write `folds`")
 

@@ -130,7 +130,7 @@ class Trainer:
         self.objective, self.loader, self.validation = plan.objective, plan.loader, plan.validation
         self.total, self.directory, self.rate = plan.total, outputs.directory, self.optimizer_state.rate
         self.stopped: str | None = None  # the reason why a callback has stopped the training
-        self.running, self.tables = RunningMetrics(model), list[ResultTable]()
+        self.running, self.tables = RunningMetrics(model, training=True), list[ResultTable]()
         self.epoch, self.batch = model.epochs_done, 0
         self.history, self._history_text = dict[str, list[float]](), HistoryText()
         self.graph, self.set_weights, self.batch_logs = model.graph, model.set_weights, self.running.logs

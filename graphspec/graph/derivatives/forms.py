@@ -203,9 +203,11 @@ FORMS |= {  # functions of the builder, the operator and its inputs
     "Sample": lambda g, op, mean, log: mean + g.Exp(log * 0.5) * _normal(g, mean, op, 1.0),
     "UniformNoise": lambda g, op, X: X + (_unit(g, X, f"uniform {op.seed}") - 0.5) * (2 * op.width),
     "GumbelNoise": lambda g, op, X: X - g.Log(-g.Log(_unit(g, X, f"uniform {op.seed}"))),
-    "CheckIds": lambda g, op, ids: ids,  # an app knows which there are
+    "CheckIds": lambda g, op, ids, *_: ids,  # an app knows which there are
     "GlobalAveragePool": lambda g, op, X: g.ReduceMean(X, axes=tuple(range(2, X.rank)), keepdims=1),
     "StraightThrough": lambda g, op, X, S: S + g.StopGradient(X - S),
+    "AllRows": lambda g, op, X: X,
+    "RowNumbers": lambda g, op, X: positions(g, g.size(X, 0)),
     "BatchSum": lambda g, op, X: g.ReduceSum(X, g.constant([0]), keepdims=0),
 }
 

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from graphspec.graph.builder import Builder
-from graphspec.graph.decompositions import positions
+from graphspec.graph.decompositions import emit_scan, give_outputs, placeholder, positions, repeated
 from graphspec.graph.derivatives.arrays import zeros_like
 from graphspec.graph.derivatives.forms import form
 from graphspec.graph.derivatives.walk import cotangents, derivative
-from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.ir.graph import Graph, Value
 from graphspec.graph.ops import OPS
 from graphspec.graph.ops.op import declared_attributes
 from graphspec.graph.ops.recurrent import DIRECTIONS
-
-Step = Callable[[Builder, Sequence[Value], Sequence[Value], Mapping[str, Value]], Sequence[Value]]
-"""Emits a step, of a builder, the states before it, what it reads of the sequences, and values that are always the same."""
 
 
 def _activated(g: Builder, function: tuple[str, float, float], X: Value) -> Value:
@@ -141,34 +138,6 @@ class _Cell:
         return [outputs[0 if lens is None else -1], *last]
 
 
-def repeated(g: Builder, step: Step, states: Any, sequences: Any, same: Any, reverse: int) -> tuple[Any, Any]:
-    """Emit a Scan; return the last states, and all that the steps return, the states first, for every step."""
-    body = Graph(f"{g.owner}/{g._prefix}step")
-    with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
-        before = [_placeholder(b, "state", s.type) for s in states]
-        now = [_placeholder(b, "sequence", Type(s.dtype, s.shape[1:])) for s in sequences]
-        after = step(b, before, now, {name: _placeholder(b, name, v.type) for name, v in same.items()})
-        _outputs(b, [*after[: len(states)], *after])
-    found = _scan(g, body, states, sequences, list(same.values()), reverse)
-    return found[: len(states)], found[len(states) :]
-
-
-def _placeholder(b: Builder, name: str, type_: Type) -> Value:
-    value = Value(b._unique(f"{b.owner}/{b._prefix}{name}"), type_, "input")
-    b.graph.inputs[value.name] = value
-    return value
-
-
-def _outputs(b: Builder, values: Sequence[Value]) -> None:
-    b.graph.outputs = {f"{b.owner}/{b._prefix}out{k}": v for k, v in enumerate(values)}
-
-
-def _scan(g: Builder, body: Graph, states: Any, sequences: Any, same: Any, reverse: int) -> Sequence[Value]:
-    attributes = {"body": body, "states": len(states), "sequences": len(sequences), "reverse": reverse}
-    found = g.emit("Scan", [*states, *sequences, *same], attributes)
-    return found if isinstance(found, tuple) else (found,)
-
-
 @derivative("Scan")
 def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Sequence[bool]) -> list[Value | None]:
     """Emit a Scan the other way: a step computes its states again, and adds its part to the gradients of what is the same.
@@ -187,11 +156,11 @@ def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Seq
     body = Graph(f"{g.owner}/{g._prefix}step", nodes=list(op.body.nodes))
     chosen, summed = ([inputs[k] for k in at if wants[k]] for at in (range(count, last), range(last, len(inputs))))
     with Builder(body, g.owner, _prefix=f"{g._prefix}step/") as b:
-        carried = [_placeholder(b, "state", v.type) for v in inputs[:count]]
-        totals = [_placeholder(b, "total", v.type) for v in summed]
+        carried = [placeholder(b, "state", v.type) for v in inputs[:count]]
+        totals = [placeholder(b, "total", v.type) for v in summed]
         body.inputs |= {v.name: v for v in inputs[:last]}
         given = [v for v, d in zip(outputs[count:], dYs[count:], strict=True) if d is not None]
-        of_outputs = [(v, _placeholder(b, "gradient", v.type)) for v in given]
+        of_outputs = [(v, placeholder(b, "gradient", v.type)) for v in given]
         body.inputs |= {v.name: v for v in inputs[last:]}
         wanted = [v.name for v in (*inputs[:count], *chosen, *summed)]
         parts = [*zip(outputs, carried, strict=False), *of_outputs]
@@ -199,11 +168,11 @@ def scan(g: Builder, op: Any, node: Any, dYs: Sequence[Value | None], wants: Seq
         new = [found.get(v.name) or zeros_like(b, v) for v in inputs[:count]]
         new += [t + found[v.name] if v.name in found else t for t, v in zip(totals, summed, strict=True)]
         new += [found.get(v.name) or zeros_like(b, v) for v in chosen]
-        _outputs(b, new)
+        give_outputs(b, new)
     starts = [d if d is not None else zeros_like(g, s) for d, s in zip(dYs, states, strict=False)]
     starts += [zeros_like(g, v) for v, want in zip(same, wants[last:], strict=True) if want]
     read = [*before, *sequences, *(d for d in dYs[count:] if d is not None)]
-    results = iter(_scan(g, body, starts, read, same, 1 - op.reverse))
+    results = iter(emit_scan(g, body, starts, read, same, 1 - op.reverse))
     of_states = [next(results) for _ in states]
     others = {v.name: next(results) for v in (*summed, *chosen)}
     return [*of_states, *(others.get(v.name) for v in inputs[count:])]

@@ -59,6 +59,11 @@ class Number:
             raise TypeError("a quotient of steps alone is rounded down")
         return self if other == 1 else Number.of_step(self.g, self.g.Div(self.whole, self.g.constant(other)))
 
+    def __mod__(self, other: int) -> Number:
+        if self.whole is None:
+            raise TypeError("a step alone has a remainder")
+        return Number.of_step(self.g, self.g.Mod(self.whole, self.g.constant(other)))
+
     def sqrt(self) -> Number:
         return self**0.5
 

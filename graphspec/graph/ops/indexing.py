@@ -293,7 +293,7 @@ class Range(Memoryless):
 
 
 class CheckIds(TrainingOnly):
-    """The identity on int64 ids in 0 … ``size`` − 1. Running it on any other id raises GS506.
+    """The identity on int64 ids in 0 … ``size`` − 1, or the last of the ``sizes``. Running it on any other id raises GS506.
 
     ``argument`` is the argument of the layer that sets ``size``, for the message.
 
@@ -306,7 +306,7 @@ class CheckIds(TrainingOnly):
     size: int
     argument: str = "input_dim"
 
-    def infer(self, ids: Value) -> Type:
+    def infer(self, ids: Value, sizes: Value | None = None) -> Type:
         need.dtype(ids.dtype == "int64", f"needs int64 ids, got {ids.type}")
         return ids.type
 
@@ -316,10 +316,11 @@ class CheckIds(TrainingOnly):
     def demands(self, node: Node, out: Interval, ranges: Sequence[Interval], exact: bool) -> dict[int, Interval]:
         return {0: out & Interval(0, self.size - 1)}
 
-    def bind(self, ctx: Context, ids: Array) -> Bound:
+    def bind(self, ctx: Context, ids: Array, sizes: Array | None = None) -> Bound:
         Y, calls, backward = reshaped(ctx, ids)
-        if not ctx.range(0).within(Interval(0, self.size - 1)) and ids.size:
-            calls = [*calls, (check_range, unsigned(Y), self.size, ctx.owner, self.argument)]
+        size = self.size if sizes is None else known_numbers(ctx, 1)[-1]
+        if not ctx.range(0).within(Interval(0, size - 1)) and ids.size:
+            calls = [*calls, (check_range, unsigned(Y), size, ctx.owner, self.argument)]
         return Y, calls, backward
 
 
@@ -330,6 +331,7 @@ def check_range(ids: Array, size: int, owner: str, argument: str) -> None:
     wrong = ids.view(f"i{ids.itemsize}")[ids >= size].flat[0]
     text = f"'{owner}' looks up id {wrong}, outside 0 … {size - 1}"
     hint = f"fix the source of the ids, or set `{argument}` of '{owner}' above the largest id"
+    hint = hint if argument else "targets are places on an axis, from 0"
     raise SpecError([Diagnostic(Code.OUT_OF_RANGE, text, file="<arrays>", path=owner, hint=hint)])
 
 

@@ -15,6 +15,7 @@ OPTIMIZERS.refused |= {
         "losses need no scaling: everything is computed in float32",
         "name the inner optimizer; `loss_scale_factor` is accepted",
     ),
+    "SAM": ("it needs two gradients of a batch in a step, which computes one", "use AdamW, or `{type: Lookahead}`"),
     "MultiOptimizer": _SEVERAL,
     "OptimizerMap": _SEVERAL,
 }

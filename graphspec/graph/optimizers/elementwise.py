@@ -6,6 +6,7 @@ scalar factors, computed by one call per step; all other calls are in-place arra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from itertools import accumulate
@@ -14,7 +15,7 @@ import numpy as np
 from pydantic import model_validator
 
 from graphspec.base.arrays.calls import Calls
-from graphspec.base.config import NonNegative, invalid, setting
+from graphspec.base.config import NonNegative, PositiveInt, Rate, invalid, setting
 from graphspec.graph.ir.graph import Array, Maybe
 from graphspec.graph.kernels.compiled import twin
 from graphspec.graph.optimizers import optimizer as base
@@ -471,6 +472,74 @@ class Nadam(Moments):
         calls += [(np.multiply, g, of_gradient, g), (np.multiply, u, of_mean, t), (np.add, g, t, g)]
         calls += [(np.sqrt, v, t), (np.add, t, epsilon, t), (np.divide, g, t, g)]
         return [*calls, (np.subtract, p, g, p)]
+
+
+@base.OPTIMIZERS.add("RAdam", "radam")
+class RAdam(Moments):
+    """Adam whose quotient is rectified by its variance: ``p ← p − η r m̂ / (√v̂ + ε)``, in the first steps ``p ← p − η m̂``.
+
+    r is ``√((ρ − 4)(ρ − 2)ρ∞ / ((ρ∞ − 4)(ρ∞ − 2)ρ))`` once ``ρ = ρ∞ − 2tβ₂ᵗ / (1 − β₂ᵗ)`` is above 5, with
+    ``ρ∞ = 2 / (1 − β₂) − 1``, as in PyTorch. Not in Keras.
+    Liu et al., *On the Variance of the Adaptive Learning Rate and Beyond*, ICLR 2020.
+    """
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        t, power, last = step + 1, self.beta_2 ** (step + 1), 2 / (1 - self.beta_2) - 1
+        rho, rate = last - 2 * t * power / (1 - power), rate * (1 - self.beta_1) / (1 - self.beta_1**t)
+        if rho <= 5:
+            return rate, 0.0, 1.0
+        r = math.sqrt((rho - 4) * (rho - 2) * last / ((last - 4) * (last - 2) * rho))
+        scale = math.sqrt(1 - self.beta_2)
+        return rate * r * math.sqrt(1 - power) / scale, 1.0, self.epsilon / scale
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (rate, share, epsilon), u, v = factors, m["momentum"], m["velocity"]
+        calls = accumulate_moments(g, t, u, v, (self.beta_1, self.beta_2))
+        calls += [(np.sqrt, v, t), (np.multiply, t, share, t), (np.add, t, epsilon, t), (np.divide, u, t, t)]
+        return [*calls, (np.multiply, t, rate, t), (np.subtract, p, t, p)]
+
+
+@base.OPTIMIZERS.add("Lookahead", "lookahead")
+class Lookahead(base.Optimizer):
+    """The updates of ``optimizer``; after every k of them ``s ← s + α(p − s)``, ``p ← s``, with slow weights s.
+
+    Other settings, such as the learning rate, are those of ``optimizer`` unless they are set here.
+    Zhang et al., *Lookahead Optimizer: k steps forward, 1 step back*, NeurIPS 2019. Not in Keras.
+    """
+
+    optimizer: base.Inner = setting("Adam", "The optimizer of the fast weights.", validate_default=True)
+    k: PositiveInt = setting(5, "The number of updates from one of the slow weights to the next.")
+    alpha: Rate = setting(0.5, "How far the slow weights move to the fast ones.")
+
+    @model_validator(mode="after")
+    def _inner(self) -> Lookahead:
+        inner = self.optimizer
+        if type(inner).updates is not base.Optimizer.updates or isinstance(inner, Lookahead):
+            text = f"cannot be {type(inner).__name__}"
+            raise invalid(text, "use one that updates each element by itself, such as AdamW", key="optimizer")
+        for key in base.Optimizer.model_fields.keys() - self.model_fields_set:
+            self.__dict__[key] = getattr(inner, key)
+        return self
+
+    def moments(self) -> tuple[str, ...]:
+        return (*self.optimizer.moments(), "slow")
+
+    def start(self, P: Array, slots: Mapping[str, Array]) -> None:
+        self.optimizer.start(P, slots)
+        slots["slow"][...] = P
+
+    def updates_rows(self) -> bool:
+        return False  # the slow weights of all rows move
+
+    def factors(self, step: int, rate: float) -> tuple[float, ...]:
+        due = 0.0 ** (self.k - 1 - step % self.k)
+        return (*self.optimizer.factors(step, rate), due, 1 - due, due * self.alpha)
+
+    def update(self, p: Array, g: Array, t: Array, m: Mapping[str, Array], *factors: Array) -> Calls:
+        (*own, due, keep, move), s = factors, m["slow"]
+        calls = self.optimizer.update(p, g, t, m, *own)
+        calls += [(np.subtract, p, s, t), (np.multiply, t, move, t), (np.add, s, t, s)]
+        return [*calls, (np.multiply, p, keep, p), (np.multiply, s, due, t), (np.add, p, t, p)]
 
 
 @base.OPTIMIZERS.add("ScheduleFreeAdamW", "schedulefreeadamw")

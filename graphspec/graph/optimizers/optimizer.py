@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.random import Clock
@@ -485,3 +485,4 @@ def constrain(P: Array, segments: Sequence[Segment]) -> Calls:
 
 
 OPTIMIZERS: Registry[Optimizer] = Registry("optimizer", "Adam")
+Inner = Annotated[Optimizer, BeforeValidator(OPTIMIZERS.parse), WithJsonSchema({"x-kind": "optimizer"})]

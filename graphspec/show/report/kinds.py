@@ -150,7 +150,7 @@ class Flat:
 def flatten(head: HeadAnswers) -> Flat:
     """Return the values of a head that count. Heads without targets, of sequences and of groups keep their rows."""
     loss, answers, targets = head.head.loss, head.answers, head.targets
-    if loss is None or targets is None:
+    if loss is None or targets is None or loss.targets == "times":
         return _whole(head, "values")
     if loss.targets in ("labels", "groups"):
         return _whole(head, "sequences" if loss.targets == "labels" else "groups")

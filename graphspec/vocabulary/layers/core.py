@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 
 from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, described, invalid, setting
-from graphspec.graph.initializers import oriented
+from graphspec.graph.initializers import INITIALIZERS, oriented
 from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_dtype, wrong_size
 from graphspec.vocabulary.layers import layer as base
 from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, default_initializer, need_rank
@@ -84,6 +84,47 @@ class MemberDense(Dense):
         if self.use_bias:
             Y = Y + self.weight(g, "bias", (members, self.units))
         return g.activate(self.activation, Y)
+
+
+class CRF(Layer, handles_mask=True):
+    """A linear-chain conditional random field over scores of tags: 1 at the tags of the best sequence, else 0. Not in Keras.
+
+    Its weights ``transitions`` score a tag after another, ``ends`` the first and the last tag. A head on it is trained with
+    ``loss: crf``, from the scores; the best sequence, by Viterbi's algorithm, has no gradient. Masked steps follow others.
+
+    Shapes: (batch, time, tags) → the same.
+    Lafferty, McCallum and Pereira, *Conditional Random Fields*, ICML 2001.
+    """
+
+    transitions_initializer: base.InitializerField = default_initializer("zeros")
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 3, 3, "(batch, time, tags)", hint="score the tags of each step with a Dense")
+        tags, mask = X.features, X.mask
+        transitions = self.weight(g, "transitions", (tags, tags))
+        ends = self.weight(g, "ends", (2, tags), initializer=INITIALIZERS.parse("zeros"), prefix="")
+        return g.Viterbi(as_float(g, X), transitions, ends, mask).with_mask(mask)
+
+
+class ArcFace(Layer):
+    """Logits ``scale · cos(θ)`` of the angle between a vector and the trained one of each class. Not in Keras.
+
+    A head on it, or on a Softmax of it, is trained with ``loss: arcface``, which adds a margin to the angle of the target.
+
+    Shapes: (batch, features) → (batch, units).
+    Deng et al., *ArcFace: Additive Angular Margin Loss for Deep Face Recognition*, CVPR 2019.
+    """
+
+    units: PositiveInt = setting(..., "The number of classes.")
+    scale: Positive = setting(64.0, "What the cosines are multiplied by.")
+    kernel_initializer: base.InitializerField = default_initializer("glorot_uniform")
+    kernel_regularizer: base.RegularizerField = setting(None, "Penalty on the kernel.")
+    kernel_constraint: base.Constraint = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        need_rank(X, 2, 2, "(batch, features)", hint="put Flatten before it")
+        kernel = self.weight(g, "kernel", (X.features, self.units))
+        return (g.unit(as_float(g, X), [1]) @ g.unit(kernel, [0])) * self.scale
 
 
 class Embedding(Layer, handles_mask=True, neutral=NEUTRAL | {"input_length": ANY_VALUE}):  # which Keras 2 writes

@@ -50,6 +50,28 @@ class CTC(base.Loss, label="ctc", targets="labels", uses_mask=False):
         return g.CTCLoss(logits, y_true, steps, labels)
 
 
+@base.LOSSES.add("crf", "CRF")
+class CRF(base.Loss, label="crf", targets="ids", fits="classes", uses_mask=False):
+    """``-log p(tags)`` of a linear-chain conditional random field, for a head on a CRF layer, which has the transitions.
+
+    Shapes: head (N, time, tags), targets (N, time), class ids → (N,). Steps that the mask hides do not count; they follow
+    the others.
+
+    Source: Lafferty, McCallum and Pereira, *Conditional Random Fields*, ICML 2001.
+    """
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.node is not None and y_pred.node.op == "Viterbi":
+            return []
+        text = "needs the transitions of a CRF layer, but the head is on another layer"
+        return base.refuse(text, "add `type: CRF` after the layer that scores the tags, and name it in the head")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        assert y_pred.node is not None
+        scores, transitions, ends, *mask = y_pred.node.inputs
+        return g.CRFLoss(scores, transitions, ends, y_true, *mask)
+
+
 # Hinge losses: zero for values beyond a margin.
 class Margin(base.Loss):
     """Base of the losses of ``max(1 - y · y_pred, 0)`` per unit, for targets y of -1 and 1; 0 counts as -1."""

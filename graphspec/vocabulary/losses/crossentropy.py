@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -120,12 +121,13 @@ class Categorical(Probabilistic, activation="softmax", fits="classes"):
     """Base of the cross-entropies over exclusive classes along ``axis``."""
 
     axis: base.Axis = -1
+    fixed: ClassVar[bool] = True  # whether it needs a fixed number of classes
 
     def class_axis(self, y_pred: Value) -> int | None:
         return self.axis % y_pred.rank
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
-        return super().check_shape(y_pred) or base.check_classes(self.axis, y_pred)
+        return super().check_shape(y_pred) or base.check_classes(self.axis, y_pred, fixed=self.fixed)
 
     def check_probability_kind(self, op: type[Op], y_pred: Value) -> list[Problem]:
         if op.activation == "sigmoid":
@@ -230,8 +232,15 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
     in the targets.
     """
 
+    fixed = False  # steps may be classes: a pointer to one of them
     ignore_class: int | None = setting(None, "The class of targets that do not count; null for none.")
     label_smoothing: base.Smoothing = 0.0
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        problems = super().check_shape(y_pred)
+        if problems or not self.label_smoothing or isinstance(y_pred.shape[self.axis], int):
+            return problems
+        return base.refuse("has `label_smoothing`, which needs a fixed number of classes", "leave it out")
 
     def target(self, y_pred: Value) -> Type:
         axis = self.axis % y_pred.rank
@@ -242,6 +251,8 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         if self.ignore_class is not None:
             counts = ~g.Equal(y_true, g.constant(self.ignore_class))
             y_true = g.Where(counts, y_true, g.constant(0))
+        if not isinstance(y_pred.shape[self.axis], int):  # data are not checked: batches differ
+            y_true = g.CheckIds(y_true, g.Shape(self.classes_last(g, y_pred)), size=2**31, argument="")
         logits, s = self.logits(y_pred), self.label_smoothing
         if s:
             classes = y_pred.fixed(self.axis)
@@ -252,6 +263,48 @@ class SparseCategoricalCrossentropy(Categorical, label="sparse_categorical_cross
         else:
             values = -base.of_class(g, self.log_probabilities(g, self.classes_last(g, y_pred)), y_true)
         return values.with_mask(counts)
+
+
+@base.LOSSES.add("arcface", "ArcFace")
+class ArcFace(base.Loss, label="arcface", targets="ids", fits="classes"):
+    """The cross-entropy of the logits of an ArcFace layer, with ``margin`` added to the angle of the target's class.
+
+    Beyond the angle π less the margin, where the cosine would rise again, it is less by ``margin · sin(margin)``.
+
+    Shapes: head (N, classes), targets (N,), class ids from 0 → (N,).
+
+    Source: Deng et al., *ArcFace: Additive Angular Margin Loss for Deep Face Recognition*, CVPR 2019.
+    """
+
+    margin: NonNegative = setting(0.5, "What is added to the angle, in radians.")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if _cosines(y_pred) is not None:
+            return []
+        text = "needs the cosines of an ArcFace layer, but the head is on another layer"
+        return base.refuse(text, "use `{type: ArcFace, units: …}` in place of the last Dense")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        found = _cosines(y_pred)
+        assert found is not None
+        (cosine, scale), m = found, self.margin
+        sine = g.Sqrt(g.Relu(1.0 - cosine * cosine) + 1e-12)
+        turned = cosine * math.cos(m) - sine * math.sin(m)
+        turned = g.Where(cosine > -math.cos(m), turned, cosine - m * math.sin(m))
+        own = g.Equal(g.Unsqueeze(y_true, g.constant([1])), g.constant(np.arange(cosine.features)))
+        return g.SparseSoftmaxCrossEntropy(g.Where(own, turned, cosine) * scale, y_true)
+
+
+def _cosines(y_pred: Value) -> tuple[Value, Value] | None:
+    """Return the cosines that an ArcFace layer has computed, and their scale; None for another head."""
+    logits = base.source(y_pred) if base.axis_of(y_pred, "Softmax") == 1 else y_pred
+    product = logits.node.inputs[0] if logits.node is not None and logits.node.op == "Mul" else None
+    units = [] if product is None or product.node is None or product.node.op != "MatMul" else product.node.inputs
+    if product is None or [v and v.node and v.node.op for v in units] != ["Div", "Div"]:
+        return None
+    assert logits.node is not None
+    scale = logits.node.inputs[1]
+    return None if scale is None else (product, scale)
 
 
 @base.LOSSES.add("categorical_generalized_cross_entropy", "CategoricalGeneralizedCrossEntropy")
@@ -268,9 +321,6 @@ class CategoricalGeneralizedCrossEntropy(base.OfProbabilities):
 
     label, targets, fits = "categorical_generalized_cross_entropy", "ids", "classes"
     q: Annotated[float, described("Between cross-entropy (0) and mean absolute error (1).", gt=0, lt=1)] = 0.5
-
-    def target(self, y_pred: Value) -> Type:
-        return Type("int64", y_pred.shape[:-1])
 
     def check_shape(self, y_pred: Value) -> list[Problem]:
         return super().check_shape(y_pred) or base.check_classes(-1, y_pred)

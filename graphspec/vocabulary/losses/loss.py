@@ -14,12 +14,13 @@ from graphspec.graph.ir.graph import Range, Type
 from graphspec.graph.ops import OPS, Op
 from graphspec.vocabulary import Array, Builder, Value
 
-Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "none"]
+Targets = Literal["like", "one_hot", "ids", "groups", "labels", "one", "times", "none"]
 """The form of the targets.
 
 ``like``: values of the head's shape. ``one_hot``: one-hot rows. ``ids``: class ids, one unit of the head per class.
 ``groups``: ids of groups of rows, any integers. ``labels``: sequences of class ids. ``one``: one value for all
-units of the last axis. ``none``: there are no targets.
+units of the last axis. ``times``: a time, and 1 if the event was then, 0 if not until then.
+``none``: there are no targets.
 """
 
 EPSILON = 1e-7  # Keras's backend epsilon: probabilities are clipped to EPSILON … 1 - EPSILON
@@ -73,11 +74,13 @@ class Loss(Config):
 
     def target(self, y_pred: Value) -> Type:
         """The type of the targets for a head of this shape."""
-        return Type("float32", y_pred.shape)
+        shape, kind = y_pred.shape, self.targets
+        shapes = {"ids": shape[:-1], "one": shape[:-1], "groups": shape[:1], "times": (*shape[:1], 2)}
+        return Type("int64" if kind in ("ids", "groups") else "float32", shapes.get(kind, shape))
 
     def class_axis(self, y_pred: Value) -> int | None:
         """The non-negative axis of the head with one unit per class; None if units do not stand for classes."""
-        return None if self.targets == "groups" else y_pred.rank - 1
+        return None if self.targets in ("groups", "one", "times") else y_pred.rank - 1
 
     def point(self, answers: Array) -> Array:
         """Return the one answer for each target, of answers that have several."""
@@ -268,8 +271,8 @@ def check_axis(axis: int, y_pred: Value) -> list[Problem]:
     return []
 
 
-def check_classes(axis: int, y_pred: Value) -> list[Problem]:
-    """Return GS402 unless ``axis`` has a fixed number of classes, at least two.
+def check_classes(axis: int, y_pred: Value, *, fixed: bool = True) -> list[Problem]:
+    """Return GS402 unless ``axis`` has a fixed number of classes, at least two; or one that varies, unless ``fixed``.
 
     A softmax over one unit has a warning of its own, see :meth:`Loss.check_activation`.
     """
@@ -278,7 +281,7 @@ def check_classes(axis: int, y_pred: Value) -> list[Problem]:
     if found := check_axis(axis, y_pred):
         return found
     classes = y_pred.shape[axis]
-    if not isinstance(classes, int):
+    if not isinstance(classes, int) and fixed:
         text = f"needs a fixed number of classes, but axis {axis} of {show(y_pred.shape)} varies"
         return refuse(text, "put the classes on an axis of fixed size")
     if classes == 1 and axis_of(y_pred, "Softmax") != axis % y_pred.rank:

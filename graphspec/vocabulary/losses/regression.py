@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from graphspec.base.config import FROM_LIST, Positive, described, setting
 from graphspec.base.errors import Problem
 from graphspec.graph.ir.dims import show
-from graphspec.graph.ir.graph import Type
 from graphspec.vocabulary import Array, Builder, Value
 from graphspec.vocabulary.losses.loss import EPSILON, LOSSES, Loss, check_axis, mean, producer, refuse, warn
 
@@ -95,6 +95,15 @@ class MeanSquaredLogarithmicError(Loss, label="mean_squared_logarithmic_error", 
         return mean(g, difference * difference)
 
 
+def check_positive(y_pred: Value, otherwise: list[Problem]) -> list[Problem]:
+    """Return GS401 if the head's activation also returns negative values."""
+    op = producer(y_pred)
+    if op.activation is None or op.value_range.low >= 0:
+        return otherwise
+    text = f"computes the logarithm of the head's values, but {op.activation} also returns negative values"
+    return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
+
+
 @LOSSES.add("poisson", "Poisson")
 class Poisson(Loss, label="poisson", fits="numbers"):
     """Mean of ``y_pred - y_true · log(y_pred + 1e-7)`` over the last axis.
@@ -105,11 +114,7 @@ class Poisson(Loss, label="poisson", fits="numbers"):
     """
 
     def check_activation(self, y_pred: Value) -> list[Problem]:
-        op = producer(y_pred)
-        if op.activation is None or op.value_range.low >= 0:
-            return super().check_activation(y_pred)
-        text = f"computes the logarithm of the head's values, but {op.activation} also returns negative values"
-        return warn(text, "add `activation: exponential` or `activation: softplus` to the layer")
+        return check_positive(y_pred, super().check_activation(y_pred))
 
     def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
         return mean(g, y_pred - y_true * g.Log(y_pred + EPSILON))
@@ -136,6 +141,76 @@ class CosineSimilarity(Loss, label="cosine_similarity", fits="numbers"):
         return g.Neg(g.ReduceSum(products, g.constant([axis]), keepdims=0))
 
 
+@LOSSES.add("negative_binomial", "NegativeBinomial")
+class NegativeBinomial(Loss, label="negative_binomial", targets="one", fits="numbers"):
+    """``-log p(y)`` of counts y, whose two units are their mean μ and r: the variance is ``μ + μ² / r``.
+
+    ``log Γ(r) + log Γ(y + 1) - log Γ(y + r) - r log(r / (r + μ)) - y log(μ / (r + μ))``; both are at least 1e-7.
+
+    Shapes: head (N, …, 2), targets (N, …) → (N, …).
+
+    Source: Hilbe, *Negative Binomial Regression*, 2011.
+    """
+
+    def point(self, answers: Array) -> Array:
+        return np.asarray(answers[..., 0])
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank < 2 or y_pred.shape[-1] != 2:
+            return refuse(f"needs two units, the mean and r, got {show(y_pred.shape)}", "set `units: 2`")
+        return super().check_shape(y_pred)
+
+    def check_activation(self, y_pred: Value) -> list[Problem]:
+        return check_positive(y_pred, super().check_activation(y_pred))
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        from graphspec.vocabulary.operations.elementwise import lgamma
+
+        mean, r = (g.Gather(g.Max(y_pred, g.constant(EPSILON)), g.constant(k), axis=y_pred.rank - 1) for k in (0, 1))
+        ways = lgamma(g, y_true + r) - lgamma(g, r) - lgamma(g, y_true + 1.0)
+        log_sum = g.Log(r + mean)
+        return -(ways + r * (g.Log(r) - log_sum) + y_true * (g.Log(mean) - log_sum))
+
+
+@LOSSES.add("cox", "Cox")
+class Cox(Loss, label="cox", targets="times", fits="numbers", uses_mask=False):
+    """Cox's partial likelihood: ``log Σ exp h[j] - h[i]`` over the rows j at risk, those whose time is not below i's.
+
+    h is the logarithm of the risk. Only rows with an event count. Of d events at one time, the k-th (from 0) leaves out
+    ``k / d`` of the d rows by Efron's method, nothing by Breslow's. The rows are those of the batch of all workers.
+
+    Shapes: head (N, 1) or (N,), targets (N, 2): the time, and 1 for an event, 0 if it was not seen until then → (N,).
+
+    Source: Cox, *Regression Models and Life-Tables*, 1972; Efron, *The Efficiency of Cox's Likelihood Function for
+    Censored Data*, 1977.
+    """
+
+    ties: Literal["efron", "breslow"] = setting("efron", "How events at the same time are counted.")
+
+    def check_shape(self, y_pred: Value) -> list[Problem]:
+        if y_pred.rank == 1 or (y_pred.rank == 2 and y_pred.shape[1] == 1):
+            return []
+        return refuse(f"needs one risk per row, got {show(y_pred.shape)}", "use a Dense layer with one unit")
+
+    def lower(self, g: Builder, y_true: Value, y_pred: Value, **lengths: Value) -> Value:
+        h = g.reshape(y_pred, (-1, 1))
+        time, event = g.Split(y_true, g.constant([1, 1]), axis=1)
+        risk, times, events = (g.transpose(g.AllRows(X), (1, 0)) for X in (h, time, event))
+        at_risk, own = times >= time, event > 0.0
+        weight = g.Cast(at_risk, to="float32")
+        if self.ties == "efron":
+            number = g.Unsqueeze(g.RowNumbers(h), g.constant([1]))
+            earlier = g.transpose(g.AllRows(number), (1, 0)) < number
+            tied = g.Equal(times, time) & own & (events > 0.0)
+            of_ties, of_earlier = (g.Cast(X, to="float32") for X in (tied, tied & earlier))
+            before, count = (g.ReduceSum(X, g.constant([1]), keepdims=1) for X in (of_earlier, of_ties))
+            weight = weight - of_ties * (before / g.Max(count, g.constant(1.0)))
+        known = g.Where(at_risk, risk, g.constant(-1e30))
+        peak = g.StopGradient(g.ReduceMax(known, axes=(1,), keepdims=1))
+        whole = g.ReduceSum(weight * g.Exp(known - peak), g.constant([1]), keepdims=1)
+        return g.Squeeze(g.Log(whole) + peak - h, g.constant([1])).with_mask(g.Squeeze(own, g.constant([1])))
+
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -154,12 +229,6 @@ class Quantile(Loss, label="quantile", targets="one", fits="numbers", of_differe
     quantiles: Annotated[
         tuple[Share, ...], FROM_LIST, described("The probability of each unit, between 0 and 1.", min_length=1)
     ] = (0.1, 0.5, 0.9)
-
-    def target(self, y_pred: Value) -> Type:
-        return Type("float32", y_pred.shape[:-1])
-
-    def class_axis(self, y_pred: Value) -> int | None:
-        return None
 
     @property
     def places(self) -> tuple[int, int, int]:

@@ -34,6 +34,7 @@ TARGET_NAMES: dict[Targets, str] = {
     "groups": "group ids, which have no units in the head",
     "labels": "label sequences",
     "one": "one value for all units",
+    "times": "times and events",
     "none": "nothing",
 }
 
@@ -43,6 +44,8 @@ class MetricState:
 
     ``counters``, float64, contain sums only: the counters of several workers add up to the counters of all rows.
     """
+
+    keeps_rows = True  # whether rows may be compared with those of other batches; not if totals are summed or resumed
 
     def __init__(self, metric: Metric, y_pred: Value) -> None:
         self.metric = metric

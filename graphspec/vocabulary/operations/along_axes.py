@@ -11,8 +11,8 @@ import numpy as np
 
 from graphspec.base.codes import Code
 from graphspec.base.config import FROM_LIST, Ints, PositiveInt, described
+from graphspec.graph.decompositions import repeated
 from graphspec.graph.derivatives.arrays import zeros_like
-from graphspec.graph.derivatives.recurrences import repeated
 from graphspec.graph.kernels.context import need, normalize_axis
 from graphspec.vocabulary import Builder, Value, has_rows, show
 from graphspec.vocabulary.layers.layer import as_float, cast_to

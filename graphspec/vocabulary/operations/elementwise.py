@@ -113,7 +113,8 @@ def _mirrored(g: Builder, x: Value, at: float) -> tuple[Value, Value, Value]:
     return low, g.Where(low, 1.0 - x, x), g.Where(low, x * math.pi, g.constant(math.pi / 2))
 
 
-def _lgamma(g: Builder, x: Value) -> Value:
+def lgamma(g: Builder, x: Value) -> Value:
+    """Emit ``log |Γ(x)|`` by Lanczos's sum."""
     low, X, turned = _mirrored(g, x, 0.5)
     series = sum((g.constant(c) / (X + float(k)) for k, c in enumerate(_LANCZOS, 1)), g.constant(1.000000000190015))
     value = (X + 0.5) * g.Log(X + 5.5) - (X + 5.5) + g.Log(series * math.sqrt(2 * math.pi) / X)
@@ -216,7 +217,7 @@ ROWS: dict[str, tuple[base.Function, str]] = {  # the function of each operation
     "arctanh": (unary("Atanh"), "The number with this hyperbolic tangent, float32."),
     "sinc": (unary(_sinc), "``sin(πx) / (πx)``, 1 at 0, float32."),
     "erf": (unary("Erf"), "The error function, float32."),
-    "lgamma": (unary(_lgamma), "``log |Γ(x)|`` by Lanczos's sum, float32."),
+    "lgamma": (unary(lgamma), "``log |Γ(x)|`` by Lanczos's sum, float32."),
     "digamma": (unary(_digamma), "``Γ'(x) / Γ(x)``, the derivative of ``ops.lgamma``, float32."),
     "erfc": (unary(lambda g, x: 1.0 - g.Erf(x)), "``1 - erf(x)``, float32."),
     "deg2rad": (unary(lambda g, x: x * (math.pi / 180)), "Degrees as radians: ``x · π / 180``, float32."),

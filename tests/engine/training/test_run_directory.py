@@ -44,6 +44,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     "Adafactor": {"use_ema": True, "learning_rate": 0.1},
     "Muon": {"exclude_layers": ["^y/"]},
     "ScheduleFreeAdamW": {"warmup_steps": 5, "gradient_accumulation_steps": 2},
+    "Lookahead": {"optimizer": {"type": "RAdam", "weight_decay": 0.1}, "k": 3},
     "Nadam": {
         "learning_rate": {
             "type": "CosineDecay",

@@ -14,7 +14,7 @@ from graphspec.graph.cuts import cut
 from graphspec.graph.derivatives import gradients, in_primitives, without_rule
 from graphspec.graph.ops import OPS
 
-REFUSED = {"handwriting": {"CTCLoss"}, "conformer_s": {"CTCLoss"}, "simclr": {"InfoNCE"}}
+REFUSED = {"handwriting": {"CTCLoss"}, "conformer_s": {"CTCLoss"}}
 TEMPLATES = sorted((ROOT / "graphspec" / "cli" / "templates").glob("*.yaml"))
 SPECS = sorted((ROOT / "specs").glob("*.yaml"))
 ARCHITECTURES = sorted((ROOT / "specs" / "architectures").glob("*.yaml"))

@@ -43,6 +43,8 @@ WHOLE: dict[str, dict[str, Any]] = {
     "Adam that forgets": {"beta_1": 0.3},
     "AdamW": {},
     "Nadam": {},
+    "RAdam": {},
+    "Lookahead": {"k": 3},
     "Lion": {},
     "Ftrl": {},
     "RMSprop with momentum": {"momentum": 0.9},
@@ -230,7 +232,7 @@ def test_a_sparse_update_by_adam_is_that_of_pytorch(case: str) -> None:
             np.testing.assert_allclose(slots[key].reshape(start.shape) * (1 - beta), expected[key], rtol=1e-11)
 
 
-@pytest.mark.parametrize("name", ["ScheduleFreeAdamW", "Lamb", "Adafactor", "Muon"])
+@pytest.mark.parametrize("name", ["Lookahead", "ScheduleFreeAdamW", "Lamb", "Adafactor", "Muon"])
 def test_optimizers_without_an_update_of_single_rows(name: str) -> None:
     assert not optimizer_of(name, {}).updates_rows()
 

@@ -13,6 +13,7 @@ from graphspec.graph.ir.graph import Graph, Node, Type, Value
 from graphspec.vocabulary.losses import LOSSES, reduce
 
 KERAS_NAMES = {
+    "ArcFace": "arcface",
     "BinaryCrossentropy": "binary_crossentropy BCE bce",
     "CategoricalCrossentropy": "categorical_crossentropy",
     "SparseCategoricalCrossentropy": "sparse_categorical_crossentropy",
@@ -20,6 +21,8 @@ KERAS_NAMES = {
     "MeanAbsoluteError": "mean_absolute_error MAE mae",
     "Huber": "huber",
     "CTC": "ctc",
+    "Cox": "cox",
+    "CRF": "crf",
     "BinaryFocalCrossentropy": "binary_focal_crossentropy",
     "CategoricalFocalCrossentropy": "categorical_focal_crossentropy",
     "CategoricalGeneralizedCrossEntropy": "categorical_generalized_cross_entropy",
@@ -36,10 +39,13 @@ KERAS_NAMES = {
     "LogCosh": "log_cosh",
     "MeanAbsolutePercentageError": "mean_absolute_percentage_error MAPE mape",
     "MeanSquaredLogarithmicError": "mean_squared_logarithmic_error MSLE msle",
+    "NegativeBinomial": "negative_binomial",
     "Poisson": "poisson",
     "Quantile": "quantile pinball",
     "SquaredHinge": "squared_hinge",
+    "SupCon": "supcon",
     "Triplet": "triplet",
+    "TripletSemiHard": "triplet_semi_hard",
     "Tversky": "tversky",
     "Value": "value",
 }
@@ -47,7 +53,7 @@ KERAS_NAMES = {
 
 @pytest.mark.parametrize("name", KERAS_NAMES)
 def test_loss_names(name: str) -> None:
-    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 29
+    assert len(KERAS_NAMES) == len(LOSSES.primary()) == 35
     assert LOSSES.get(name) is not None
     assert {LOSSES.get(alias) for alias in KERAS_NAMES[name].split()} == {LOSSES.get(name)}
 
