@@ -13,6 +13,7 @@ OWN = {
     "consumers": "apps in other languages, and the files and records that they are given",
     "diagnostics": "broken specs and their answers",
     "golden": "values of Keras, and how they are made",
+    "museum": "what older releases wrote",
     "models": "models that people write, as specs and in Keras",
     "pretrained": "files of other programs, which are fetched",
     "support": "helpers",

@@ -113,6 +113,7 @@ VERBS = frozenset(
         "drops",
         "expects",
         "fills",
+        "goes",
         "gets",
         "finds",
         "has",

@@ -139,6 +139,8 @@ def without_keras() -> list[Case]:
         network("noise", {"x": {"shape": [4]}}, [*noise[:-1], noise[-1] | {"name": "y"}], ["y"]),
         network("steps", {"ids": {"shape": [None], "dtype": "int64"}}, steps, ["y"]),
         network("members", {"x": {"shape": [4]}}, members, ["y"]),
+        network("angles", {"x": {"shape": [4]}}, [{"name": "y", "type": "ArcFace", "units": 5}], ["y"]),
+        network("sequences", {"x": {"shape": [None, 3]}}, [{"name": "y", "type": "CRF"}], ["y"]),
         network("patches", {"x": {"shape": [4, 4, 3]}}, patches, ["y"]),
         network("mixed", {"x": {"shape": [4, 5, 3]}, "t": {"shape": [2]}}, mixed, ["y", "z"]),
         network("mirrored", {"x": {"shape": [None, 4, 3]}}, mirrored, ["y"]),
