@@ -88,9 +88,11 @@ def test_an_import_is_found_wherever_it_stands() -> None:
     assert circles(iter([("a", "b"), ("b", "c"), ("c", "a"), ("c", "d")])) == [["a", "b", "c"]]
 
 
-def test_the_readme_shows_the_folders_from_top_to_bottom() -> None:
+def test_the_page_of_the_architecture_shows_the_folders_from_top_to_bottom() -> None:
     """Its table is the map: every folder and file of the top level once, and all imports point down."""
-    table = re.findall(r"^\| ((?:`[a-z_]+(?:/|\.py)`(?:, )?)+) \|", (ROOT / "README.md").read_text("utf-8"), re.M)
+    table = re.findall(
+        r"^\| ((?:`[a-z_]+(?:/|\.py)`(?:, )?)+) \|", (ROOT / "docs" / "architecture.md").read_text("utf-8"), re.M
+    )
     rows = [re.findall(r"`([a-z_]+)(?:/|\.py)`", row) for row in table]
     shown = [name for row in rows for name in row]
     names = {path.name.removesuffix(".py") for path in PACKAGE.iterdir() if not path.name.startswith(("_", "py."))}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from html import unescape
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from commands import graphspec
@@ -13,6 +16,7 @@ from paths import ROOT
 import graphspec as gs
 from graphspec.base.errors import render
 from graphspec.cli.schema import stored_schema
+from tools.recording import PICTURE, SESSION, drawn, record
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -55,7 +59,7 @@ def test_the_broken_spec_gets_the_answer_shown(tmp_path: Path, monkeypatch: pyte
 def test_paths_of_the_architecture_table_exist() -> None:
     for path in re.findall(r"`((?:graphspec|tests)/[a-z_/]+(?:\.py)?)`", README):
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"\]\(((?:docs|specs)/[^)]+)\)", README):
+    for path in re.findall(r"\]\(((?:docs|specs)/[^)#]+)[^)]*\)", README):
         assert (ROOT / path).exists(), path
 
 
@@ -66,3 +70,41 @@ def test_the_python_of_the_page_on_sharing_runs(monkeypatch: pytest.MonkeyPatch)
     for code in re.findall(r"^```python\n(.*?)^```$", page, re.M | re.S):
         exec(code, names)  # noqa: S102 (a page of this repository)
     assert [g.shape for g in names["garments"]] == [(k + 1, 10) for k in range(8)]
+
+
+def test_it_is_short_and_shows_pictures_that_are_there() -> None:
+    assert README.count("\n") <= 170
+    pictures = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert len(pictures) == 2
+    assert all((ROOT / path).is_file() for path in pictures)
+
+
+def test_the_recording_is_of_commands_that_are_shown_and_plays_without_scripts() -> None:
+    text = PICTURE.read_text(encoding="utf-8")
+    typed = [unescape(line) for line in re.findall(r'class="l t"[^>]*>([^<]+)<', text)]
+    assert typed == [("  " if before.endswith("\\") else "$ ") + c.strip() for before, c in pairwise(["", *SESSION])]
+    names = {element.tag.rpartition("}")[2] for element in ElementTree.fromstring(text).iter()}
+    assert names == {"svg", "title", "style", "rect", "circle", "g", "text"}
+    assert "http" not in text.replace("http://www.w3.org/2000/svg", "")
+    assert len(text) < 40_000
+
+
+def test_a_session_is_recorded_and_a_full_terminal_scrolls(tmp_path: Path) -> None:
+    lines = record(("echo one && echo '<two>'", "echo a \\", "  | cat"), tmp_path)
+    assert [line.text for line in lines] == [
+        "$ echo one && echo '<two>'",
+        "one",
+        "<two>",
+        "$ echo a \\",
+        "  | cat",
+        "a",
+    ]
+    assert [line.typed for line in lines] == [True, False, False, True, True, False]
+    assert [line.at for line in lines] == sorted(line.at for line in lines)
+    few, many = drawn(lines, "a & b"), drawn([*lines, *(lines[-1] for _ in range(40))], "many")
+    assert "&lt;two&gt;" in few
+    assert "a &amp; b" in few
+    assert few.count("translateY(0px)") == 1
+    assert f"translateY(-{19 * (46 - 24)}px)" in many
+    with pytest.raises(SystemExit, match="`false` ends with status 1"):
+        record(("false",), tmp_path)

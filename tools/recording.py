@@ -24,7 +24,7 @@ PICTURE = ROOT / "docs" / "pictures" / "session.svg"
 SESSION = (
     "graphspec init penguins.yaml --from penguins.csv --target species",
     "graphspec train penguins.yaml --export penguins.onnx",
-    """echo '{"bill_length_mm": 46.1, "island": "Biscoe", "sex": "female"}' \\""",
+    """echo '{"bill_length_mm": null, "island": "Biscoe", "sex": "female"}' \\""",
     "  | graphspec predict penguins.onnx - --labels",
 )
 """The commands; one that ends in a backslash goes on in the next line."""
