@@ -2,7 +2,7 @@
 
     python -m tools.recording
 
-writes ``docs/pictures/session.svg``. The lines come when they came in the session, but that nobody waits for long: a pause
+writes ``docs/screenshots/session.svg``. The lines come when they came in the session, but that nobody waits for long: a pause
 takes at most half a second. Who asks their system for less motion sees the end at once.
 """
 
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
-PICTURE = ROOT / "docs" / "pictures" / "session.svg"
+PICTURE = ROOT / "docs" / "screenshots" / "session.svg"
 SESSION = (
     "graphspec init penguins.yaml --from penguins.csv --target species",
     "graphspec train penguins.yaml --export penguins.onnx",

@@ -11,7 +11,18 @@ from graphspec.graph.ops import OPS
 from graphspec.graph.row_axes import RULES, RowAxes
 
 ALWAYS = {
-    *("BatchSum", "EyeLike", "PerRow", "Range", "ReduceLoss", "RowShare", "RunningMean", "ScatterND", "SpectralScale"),
+    *(
+        "AllRows",
+        "BatchSum",
+        "EyeLike",
+        "PerRow",
+        "Range",
+        "ReduceLoss",
+        "RowShare",
+        "RunningMean",
+        "ScatterND",
+        "SpectralScale",
+    ),
 }
 """They mix rows, count them, or take none."""
 SIZES = {"Shape", "Size"}

@@ -186,6 +186,8 @@ ELSEWHERE = (
     | {"DateParts": "vocabulary/layers/test_dates.py", "Impute": "vocabulary/layers/test_missing.py"}
     | dict.fromkeys(("Log1p", "MinMaxScaling", "WindowScaling"), "vocabulary/layers/test_scaling.py")
     | {"FlipMean": "vocabulary/layers/test_flip_mean.py"}
+    | {"ArcFace": "vocabulary/layers/test_arcface.py", "CRF": "vocabulary/layers/test_crf.py"}
+    | dict.fromkeys(("GRUCell", "LSTMCell", "SimpleRNNCell"), "vocabulary/layers/test_cells.py")
     | dict.fromkeys(("CutMix", "MixUp"), "vocabulary/layers/test_mixing.py")
     | {"Whitening": "vocabulary/layers/test_whitening.py"}
     | {"QuantileSteps": "vocabulary/layers/test_quantile_steps.py"}

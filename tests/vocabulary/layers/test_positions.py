@@ -231,7 +231,10 @@ def test_what_is_refused(layer: dict[str, Any], shape: tuple[Any, ...], words: s
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [({"reverse": 1}, "must be true or false"), ({"units": 2}, "only `name`, `inputs` and `reverse` are allowed")],
+    [
+        ({"reverse": 1}, "must be true or false"),
+        ({"units": 2}, "only `name`, `inputs`, `average` and `reverse` are allowed"),
+    ],
 )
 def test_wrong_ways_back(share: dict[str, Any], words: str) -> None:
     layers = [

@@ -35,6 +35,8 @@ def with_infinity(d: Draw) -> Example:
 
 
 CASES = {
+    "Gelu": of_one(approximate=["none", "tanh"]),
+    "Swish": of_one(alpha=[1.0, 0.5, 2.0, 1.7]),
     "Abs": of_one(),
     "Acos": of_one(inside, between=(-1.0, 1.0)),
     "Acosh": of_one(above_one, between=(1.0, 9.0)),

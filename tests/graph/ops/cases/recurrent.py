@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from graph.ops.cases.broadcasting import large
-from graph.ops.cases.case import Elsewhere, Example, OpCase, ids
+from graph.ops.cases.case import Elsewhere, Example, OpCase, batch, ids, normal
 from graph.ops.cases.recurrent_examples import recurrent
 from recurrent_inputs import GATES, inputs_of
 
@@ -30,6 +30,16 @@ def with_masks(op: str) -> OpCase:
 
 
 CASES = {
+    "LSTMGates": OpCase(
+        None,
+        [
+            Example([normal(3, 8, 2, 3), normal(3, 8, 2, 3), normal(3, 2, 2, 3)], {}, outputs=2),
+            Example([normal(3, 8), None, normal(3, 2)], {"axis": -1}, outputs=2),
+            Example([normal(3, 4, 8), normal(3, 4, 8)], {"axis": 2}, outputs=2),
+            Example([normal(3, 20)], {}, outputs=2),
+        ],
+        batched=batch(0, 1, 2),
+    ),
     "RNN": recurrent(1, 1),
     "LSTM": recurrent(4, 2),
     "GRU": recurrent(3, 1, {"linear_before_reset": 1}),
