@@ -2,8 +2,8 @@
 
     python -m tools.recording
 
-writes ``docs/screenshots/session.svg``. The lines come when they came in the session, but that nobody waits for long: a pause
-takes at most half a second. Who asks their system for less motion sees the end at once.
+writes ``docs/screenshots/session.svg``. Its lines come as they came in the session, but a pause takes at most half a second.
+Who asks their system for less motion sees the end at once.
 """
 
 from __future__ import annotations
