@@ -43,6 +43,7 @@ PLACES = {
     "examples/review-box/README.md": "examples-review-box.md",
     "examples/node-service/README.md": "examples-node-service.md",
     "examples/batch-job/README.md": "examples-batch-job.md",
+    "examples/plugin/README.md": "examples-plugin.md",
     "examples/text-writer/README.md": "examples-text-writer.md",
     "examples/fine-tuning/README.md": "examples-fine-tuning.md",
     "SECURITY.md": "security.md",
