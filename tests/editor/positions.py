@@ -212,7 +212,11 @@ HOVERS = (
     Hover("inputs: {p: {columns: {age: num▮ber}}}", ("#### number", "A number: ", "missing = median"), ("category",)),
     Hover("inputs: {p: {columns: {age: {type: number, miss▮ing: mean}}}}", ("Default: median.",), ("||",)),
     Hover("inputs: {p: {col▮umns: {age: number}}}", ("Columns by name",)),
-    Hover("outputs: {y: {loss: ms▮e}}", ("#### mse", "A loss; without it", "* `mse`: Mean of"), ("* `huber`",)),
+    Hover(
+        "outputs: {y: {loss: ms▮e}}",
+        ("#### mse", "A loss; without it", "* `mse`: Another name of mean"),
+        ("* `huber`",),
+    ),
     Hover("outputs: {y: {met▮rics: [accuracy]}}", ("Metrics of this head.",), ("AUC",)),
     Hover("outputs: {y: {metrics: [accu▮racy]}}", ("#### accuracy", "* `accuracy`: "), ("AUC",)),
     Hover("training: {epo▮chs: 3}", ("integer ≥ 1", "Passes over the training rows. Default: 1.")),

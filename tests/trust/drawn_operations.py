@@ -54,7 +54,7 @@ ROOTS = ops("std nanstd norm")
 ALONG = ops("""
     flip roll sort argsort cumsum nancumsum repeat concatenate append stack swapaxes expand_dims squeeze take diff softmax
     log_softmax sparsemax normalize layer_normalization rms_normalization top_k tril triu hstack fliplr tile pad
-    moveaxis transpose digitize searchsorted take_along_axis select where slice slice_update
+    moveaxis transpose digitize searchsorted take_along_axis select where slice slice_update associative_scan
 """)
 SIZED = ops("split unstack glu diagonal trace reshape broadcast_to vstack extract_sequences stft")
 PRODUCTS = ops("matmul dot inner tensordot einsum cdist cross outer vdot")
@@ -202,6 +202,12 @@ def along(d: Drawing, t: Tensor, name: str) -> Args | None:
             "before": [{"name": "@a", "type": "ops.argsort", "inputs": t.ref, "axis": axis}],
             "inputs": [t.ref, "@a"],
             "axis": axis,
+        },
+        "ops.associative_scan": {
+            "before": [{"name": "@a", "type": "ops.tanh", "inputs": t.ref}],  # no larger than 1, else it grows
+            "inputs": ["@a", t.ref],
+            "axis": axis,
+            **d.some(reverse=True),
         },
         "ops.where": {"before": [_positive(t)], "inputs": ["@c", t.ref, d.one(0.5, 2)]},
         "ops.select": {"before": [_positive(t)], "inputs": ["@c", "@c", t.ref, d.one(0.5, 2)]},

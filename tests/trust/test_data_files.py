@@ -237,7 +237,7 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest
     path = project(tmp_path)
     np.savez_compressed(tmp_path / "train.npz", features=np.zeros((1 << 22, 4)), answer=np.zeros(1 << 22, np.int64))
     assert (tmp_path / "train.npz").stat().st_size < 1 << 19
-    monkeypatch.setattr(memory, "_container_limits", lambda root: [(1 << 26, 0)])
+    monkeypatch.setattr(memory, "_container_limits", lambda root, **_: [(1 << 26, 0)])
     whole = archives.Npz._one
 
     def small(npz: Any, file: Any, opened: Any, name: str, header: Any) -> Any:
@@ -293,15 +293,15 @@ def test_a_table_that_does_not_fit_is_refused_before_it_is_read(
     path = tmp_path / f"d.{kind}"
     how = {"csv": "(FORMAT csv)", "jsonl": "(FORMAT json)", "parquet": "(FORMAT parquet)"}[kind]
     duckdb.connect().execute(f"COPY (SELECT i a, i b, i y FROM range(10000) t(i)) TO '{path}' {how}")
-    monkeypatch.setattr(memory, "_container_limits", lambda root: [(10000 * 12, 0)])
+    monkeypatch.setattr(memory, "_container_limits", lambda root, **_: [(10000 * 12, 0)])
     assert read(path).startswith("GS602")
-    monkeypatch.setattr(memory, "_container_limits", lambda root: [(10000 * 16, 0)])
+    monkeypatch.setattr(memory, "_container_limits", lambda root, **_: [(10000 * 16, 0)])
     assert read(path)[1] == list(range(10000))
 
 
 def test_ends_of_lines_in_cells_are_not_taken_for_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = "a,b,y,text\n" + ('1,2,3,"' + "\n" * 1000 + '"\n') * 10
-    monkeypatch.setattr(memory, "_container_limits", lambda root: [(1000, 0)])
+    monkeypatch.setattr(memory, "_container_limits", lambda root, **_: [(1000, 0)])
     assert read(written(tmp_path, "d.csv", text))[1] == [3] * 10
 
 

@@ -50,7 +50,7 @@ def test_every_operation_is_reached(part: int) -> None:
 
 def test_the_rest_of_the_vocabulary_is_drawn() -> None:
     """Losses, metrics, optimizers, schedules, callbacks, shares and blocks come by themselves."""
-    kinds = {word.split()[0] for seed in range(25) for word in draw(random.Random(seed), most=2).used}
+    kinds = {word.split()[0] for seed in range(40) for word in draw(random.Random(seed), most=2).used}
     assert {"loss", "metric", "optimizer", "schedule", "callback", "share", "block"} <= kinds
 
 

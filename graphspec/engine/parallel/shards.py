@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from graphspec.base.arrays.calls import Call, Calls
 from graphspec.base.arrays.layout import shard_slice
@@ -25,7 +25,6 @@ from graphspec.engine.runtime.bind import build_program
 from graphspec.engine.runtime.buffers import lookups_of
 from graphspec.engine.runtime.parameters import Parameters, Partition, cut_anywhere, divide
 from graphspec.engine.runtime.program import Program
-from graphspec.engine.runtime.session import Session
 from graphspec.graph.builder import Target
 from graphspec.graph.cuts import cut
 from graphspec.graph.ir.graph import Array, Graph, Segment
@@ -37,6 +36,9 @@ from graphspec.graph.passes import FOR_PRODUCTS, prepare
 from graphspec.graph.passes.for_program import wide_kernels
 from graphspec.language.declarations import Spec
 from graphspec.language.explain import REGISTRIES
+
+if TYPE_CHECKING:
+    from graphspec.engine.runtime.session import Session
 
 
 class Workers(Group, Protocol):
