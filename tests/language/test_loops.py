@@ -11,6 +11,7 @@ import yaml
 
 import graphspec as gs
 from graphspec.engine.compiler.check import check
+from graphspec.export.read import read_exported
 
 SPEC = """
 graphspec: 1
@@ -61,6 +62,8 @@ def test_a_loop_is_the_same_unrolled_and_as_one_node(tmp_path: Path) -> None:
         found.append((before, answers, after))
         text = str(model.export(tmp_path / f"{times}.onnx"))
         assert "equal to the runtime" in text
+        again = read_exported(tmp_path / f"{times}.onnx").run(rows)["y"]
+        np.testing.assert_allclose(again, model.predict(rows), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(found[0][1], found[1][1], rtol=1e-5, atol=1e-6)
     for key, value in found[0][2].items():
         np.testing.assert_allclose(value, found[1][2][key], rtol=1e-5, atol=1e-6, err_msg=key)

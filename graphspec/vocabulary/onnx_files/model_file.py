@@ -316,9 +316,9 @@ class _Reader:
             self._model.merged = f"the operator {sanitized(operator)} of {sanitized(domain)}"
         for graph in graphs:
             self._inner(graph, depth + 1)
-            if operator == "If" and not domain:  # only a branch cannot run forever
+            if operator == "If" and not domain:
                 self._model.merged = "a graph inside If"
-            else:
+            elif operator != "Scan" or domain:  # a branch ends, and a Scan with its sequence
                 self._model.foreign = f"a graph inside {sanitized(operator)}, which may run forever"
         reads, results = (list(filter(None, names[k])) for k in (1, 2))
         return f"{sanitized(operator)} '{sanitized(next(iter(results), ''))}'", reads, results

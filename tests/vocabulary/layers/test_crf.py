@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 import graphspec as gs
 from graphspec.engine.runtime.parameters import Parameters
+from graphspec.export.read import read_exported
 from graphspec.graph.builder import Builder
 
 FILE = load_file(GOLDEN / "torch_losses.safetensors")
@@ -60,6 +61,7 @@ def test_the_best_sequence_is_that_of_torchcrf_here_and_in_the_file(time: int | 
     assert set(np.unique(answers)) == {0, 1}
     np.testing.assert_array_equal(answers.argmax(-1)[GIVEN["mask"]], GIVEN["best"][GIVEN["mask"]])
     assert "equal to the runtime" in str(model.export(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(read_exported(tmp_path / "m.onnx").run({"x": x})["tags"], answers)
 
 
 def test_all_sequences_by_hand() -> None:
