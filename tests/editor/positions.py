@@ -214,7 +214,7 @@ HOVERS = (
     Hover("inputs: {p: {col▮umns: {age: number}}}", ("Columns by name",)),
     Hover(
         "outputs: {y: {loss: ms▮e}}",
-        ("#### mse", "A loss; without it", "* `mse`: Another name of mean"),
+        ("#### mse", "A loss; without it", "* `mse`: "),
         ("* `huber`",),
     ),
     Hover("outputs: {y: {met▮rics: [accuracy]}}", ("Metrics of this head.",), ("AUC",)),
