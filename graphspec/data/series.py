@@ -346,7 +346,8 @@ def missing_in(rows: Array) -> Array:
         return np.array([text is None or text == "" for text in rows.tolist()], bool)
     if rows.dtype.kind == "f":
         return np.isnan(rows)
-    return np.asarray(rows == MISSING_INTEGER) if rows.dtype == np.int64 else np.zeros(len(rows), bool)
+    is_integer = rows.dtype.newbyteorder("=") == np.int64  # bytes of any order
+    return np.asarray(rows == MISSING_INTEGER) if is_integer else np.zeros(len(rows), bool)
 
 
 @dataclass

@@ -261,7 +261,7 @@ def rows_without(target: Array | Strings, *, lists: bool = False) -> Array | Non
         empty = target.lengths().reshape(len(target), -1) == 0
         missing = empty.all(1) if lists else empty.any(1)
         return missing if missing.any() else None
-    if target.dtype.kind != "f" and target.dtype != np.int64:
+    if target.dtype.kind != "f" and target.dtype.newbyteorder("=") != np.int64:
         return None
     found = None
     for start, block in chunks(target):

@@ -13,9 +13,10 @@ from graphspec.base.arrays.memory import InFiles
 from graphspec.base.arrays.strings import Strings
 from graphspec.data import archives
 from graphspec.data.check import check_arrays
+from graphspec.data.series import missing_in
 from graphspec.data.source import DataSignature
 from graphspec.data.targets import rows_without
-from graphspec.graph.ir.graph import Type
+from graphspec.graph.ir.graph import MISSING_INTEGER, Type
 
 ID, VALUE, ONE_HOT = Type("int64", ("N",)), Type("float32", ("N", 1)), Type("float32", ("N", 3))
 CELLS = ["0", "", "2", "NA", "1", "nan"]
@@ -140,3 +141,11 @@ def test_the_key_of_a_spec(tmp_path: Path) -> None:
     assert [d.code for d in diagnostics(written(tmp_path, "file: d.csv\ndrop_missing_targets: false"), wanted)] == [
         "GS505"
     ]
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_the_smallest_integer_is_missing_in_any_order_of_bytes(order: str) -> None:
+    target = np.array([0, MISSING_INTEGER, 2]).astype(f"{order}i8")
+    found = rows_without(target)
+    assert found is not None
+    assert found.tolist() == missing_in(target).tolist() == [False, True, False]
