@@ -12,6 +12,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from graphspec.base.arrays.cores import cpu_quota, threads_set, usable_cores
 from graphspec.base.config import load_plugins
+from graphspec.base.errors import UsageError
 from graphspec.base.libraries import DISTRIBUTION, missing_library, other_distribution
 from graphspec.base.text import paragraph, printable, terminal_width
 from graphspec.base.version import __version__
@@ -103,7 +104,6 @@ def _libraries() -> Iterator[Finding]:
 def _machine() -> Iterator[Finding]:
     """Yield what the machine gives this process: cores, threads of BLAS, kernels and memory."""
     from graphspec.base.arrays import blas, memory
-    from graphspec.graph.kernels import compiled
 
     quota, cores, threads = cpu_quota(), os.cpu_count() or 1, threads_set()
     limit = "no quota" if quota is None else f"a quota of {quota:g}"
@@ -112,8 +112,13 @@ def _machine() -> Iterator[Finding]:
     several = (threads or 1) > 1
     hint = "leave OPENBLAS_NUM_THREADS and the like unset: a thread for each process is faster" if several else None
     yield Finding("note" if several else "ok", "BLAS", f"{library}, {threads or 1} thread{'s' * several}", hint)
-    version = compiled.version()
-    yield Finding("ok", "kernels", "NumPy's alone" if version is None else f"compiled, {version}")
+    try:
+        from graphspec.graph.kernels import compiled
+    except UsageError as error:  # the variable that chooses kernels is wrong: nothing can be computed
+        yield Finding("problem", "kernels", str(error))
+    else:
+        version = compiled.version()
+        yield Finding("ok", "kernels", "NumPy's alone" if version is None else f"compiled, {version}")
     free, size = memory.free(), memory.available()
     hint = "end other programs, or allow this process more memory" if free < _LITTLE else None
     yield Finding("problem" if hint else "ok", "memory", f"{memory.human(free)} of {memory.human(size)} are free", hint)
@@ -132,11 +137,11 @@ def _computes() -> Finding:
     """Train a network for a step, and export it, which compares onnxruntime's answers with the runtime's."""
     import numpy as np
 
-    from graphspec.api.model import compile as compiled
-
     layers = [{"type": "Dense", "units": 4, "activation": "relu"}, {"name": "y", "type": "Dense", "units": 1}]
     spec = {"graphspec": 1, "name": "doctor", "inputs": {"x": {"shape": [3]}}, "layers": layers}
     try:
+        from graphspec.api.model import compile as compiled
+
         with tempfile.TemporaryDirectory() as folder:
             model = compiled(spec | {"outputs": {"y": {"loss": "mean_squared_error"}}})
             model.fit(np.ones((8, 3), np.float32), np.ones((8, 1), np.float32), epochs=1, verbose=0)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -89,3 +92,17 @@ def test_another_distribution_and_a_runtime_that_fails(monkeypatch: pytest.Monke
     assert topics["distribution"]["level"] == "problem"
     assert "a small network fails: RuntimeError: no such instruction" in topics["onnxruntime"]["text"]
     assert "GRAPHSPEC_DEBUG=1" in topics["onnxruntime"]["hint"]
+
+
+@pytest.mark.parametrize("value", ["compiled", "nonsense"])
+def test_a_wrong_choice_of_kernels_is_a_finding(value: str) -> None:
+    """In a process of its own: the variable is read once."""
+    environment = {**os.environ, "GRAPHSPEC_KERNELS": value}
+    command = [sys.executable, "-m", "graphspec", "doctor"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    if value == "compiled" and done.returncode == 0:
+        assert "kernels: compiled" in done.stdout  # they are installed here
+        return
+    assert done.returncode == 1
+    assert "problem  kernels: GRAPHSPEC_KERNELS" in done.stdout
+    assert done.stdout.count("problem") == 2  # and nothing can be computed

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from commands import graphspec
 
-from graphspec.__main__ import ALONE, BESIDE
+from graphspec.__main__ import ALONE, BESIDE, app_for
 from graphspec.cli.app import COMMANDS
 from graphspec.cli.usage import tables
 
@@ -85,3 +85,8 @@ def test_a_command_in_a_file_of_its_name_loads_no_other() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "graphspec.cli.validate" in loaded
     assert not {"graphspec.cli.app", "graphspec.cli.train", "numpy"} & {*loaded}
+
+
+def test_each_command_that_is_loaded_alone_is_where_it_is_looked_for() -> None:
+    for name in ALONE:
+        assert [c.callback.__name__ for c in app_for([name]).registered_commands] == [name]

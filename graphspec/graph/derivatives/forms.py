@@ -336,6 +336,6 @@ def lp_normalization(g: Builder, op: Any, X: Value) -> Value:
 @form("RunningMean")
 def running_mean(g: Builder, op: Any, M: Value, W: Value) -> Value:
     """Emit the mean with what the last step has made of the weight."""
-    new = M + (W - M) * (1.0 - op.momentum)
+    new = DECOMPOSITIONS["RunningMean"](g, op, M, W)
     new_statistic(g, M, new)
     return g.StopGradient(new)
