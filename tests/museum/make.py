@@ -4,7 +4,7 @@
 than of then, ``--python``. The exhibits of a release are made once and never again: 0.1.0 is of commit 86c3a66f, 0.2.0
 of 2230cb27. Each spec of ``specs/`` leaves in the folder of the version:
 
-- ``NAME``: a run stopped after two of four epochs, to be resumed,
+- ``NAME``: a run stopped after two of four epochs, to be resumed; the paths of its data are relative to it,
 - ``NAME.csv``: the history of all four, trained without a stop,
 - ``NAME.onnx``: the exported file of those.
 """
@@ -41,6 +41,10 @@ def main() -> None:
     for spec in sorted((HERE / "specs").glob("*.yaml")):
         name, relative = spec.stem, f"specs/{spec.name}"
         graphspec("train", relative, "--set", "training.epochs=2", "--out", str(folder / name))
+        written = folder / name / "spec.json"  # old versions wrote where the data lay on this machine
+        written.write_text(
+            written.read_text(encoding="utf-8").replace(f"{HERE}/specs/", "../../specs/"), encoding="utf-8"
+        )
         with tempfile.TemporaryDirectory() as scratch:
             file = str(folder / f"{name}.onnx")
             graphspec("train", relative, "--out", f"{scratch}/run", "--export", file)
