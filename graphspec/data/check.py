@@ -57,7 +57,9 @@ def load_from(table: Source, source: DataSource, signature: DataSignature, alloc
     source = with_columns(source, table, signature)
     check = _Check(signature, source, allocate, table)
     requests = [check.request(*wanted) for wanted in requested(source, signature, table)]
-    requests = [request for request in requests if check.has_columns(request, table)]
+    # The names of a trained network's columns are right: none of the file's that is asked for is another one misspelt.
+    asked = () if signature.targets else {column for request in requests for column in request.columns}
+    requests = [request for request in requests if check.has_columns(request, table, asked)]
     check.tell_absent(table)
     try:
         found = table.fill(requests)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -370,15 +370,18 @@ class Reporter:
     def place(self, row: int) -> str:
         return at(row) if self._table is None else self._table.place(row)
 
-    def has_columns(self, request: Request, table: Source) -> bool:
-        """Return whether the file has each column of a request exactly once; report GS502 for the others."""
+    def has_columns(self, request: Request, table: Source, asked: Collection[str]) -> bool:
+        """Return whether the file has each column of a request exactly once; report GS502 for the others.
+
+        ``asked``: columns of the file that are no other spelling of one that lacks.
+        """
         missing = [k for k, name in enumerate(request.columns) if name in table.ambiguous or name not in table.names]
         for k in missing:
             column = request.columns[k]
             if column in table.ambiguous:
                 problem = Problem(Code.MISSING_ARRAY, table.ambiguous[column], "give each a unique name")
             else:
-                near = _near(column, request, table)
+                near = _near(column, request, table, asked)
                 hint = near or f"it has {', '.join(table.names[:20])}{', …' if len(table.names) > 20 else ''}"
                 noun = noun_of(section_of(request), request.name)
                 problem = Problem(Code.MISSING_ARRAY, f"has no {table.item} '{column}' for {noun}", hint)
@@ -444,11 +447,11 @@ class Reporter:
         self._columns.clear()
 
 
-def _near(column: str, request: Request, table: Source) -> str | None:
+def _near(column: str, request: Request, table: Source, asked: Collection[str]) -> str | None:
     """Return what may be meant by a column that a file does not have."""
     if column == "file" and table.item == "array":  # np.savez(file=…) is its first parameter
         return "NumPy's savez takes no array called 'file': save it as 'rows', and map it, `{file: rows}`"
-    near = did_you_mean(column, table.names)
+    near = did_you_mean(column, [name for name in table.names if name not in asked])
     if near is None and not request.is_input and isinstance(table, Folder) and table.subfolders:
         return "write `labels: folder` if the names of the subfolders are the labels"
     return near

@@ -36,3 +36,10 @@ def test_a_misspelt_column_of_a_record_is_at_its_name(tmp_path: Path) -> None:
     assert [(d.hint, d.line) for d in found] == [("did you mean 'height'?", 9), ("it has height, y", 3)]
     found = diagnostics(written(tmp_path, "file: t.csv\ninputs: {heigth: heihgt, age: height}"), wanted)
     assert [(d.hint, d.line) for d in found] == [("did you mean 'height'?", 4)]  # here the name is in `inputs`
+
+
+def test_no_column_that_a_network_reads_is_a_misspelt_other(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("bill_length,island\n1,2\n")
+    wanted = DataSignature({n: Type("float32", ("N", 1)) for n in ("bill_length", "bill_depth", "iland")})
+    found = diagnostics(written(tmp_path, "file: t.csv"), wanted)
+    assert [d.hint for d in found] == ["did you mean 'island'?", "it has bill_length, island"]
