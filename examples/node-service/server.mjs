@@ -1,7 +1,9 @@
 // `node server.mjs MODEL.onnx SIGNATURE.json`: an HTTP service for a file that graphspec exported.
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { Worker } from "node:worker_threads";
+import { Counter, Gauge, Histogram, collectDefaultMetrics, register } from "prom-client";
 import { problemOf } from "./feeds.mjs";
 
 const [file, described] = process.argv.slice(2);
@@ -16,6 +18,24 @@ const MOST_BYTES = 4_000_000; // of a request
 const BATCH = 256; // records that one call of the network answers
 const signature = JSON.parse(await readFile(described, "utf8"));
 
+// What GET /metrics tells Prometheus, beside the memory and the time of the process.
+collectDefaultMetrics();
+const sha256 = createHash("sha256").update(await readFile(file)).digest("hex");
+new Gauge({ name: "model_info", help: "The file that answers", labelNames: ["file", "sha256"] }).set({ file, sha256 }, 1);
+new Gauge({ name: "records_waiting", help: "Records that wait for a thread", collect() { this.set(waiting.length); } });
+const recordsAnswered = new Counter({ name: "records_answered_total", help: "Records that were answered" });
+const requestSeconds = new Histogram({
+  name: "request_duration_seconds",
+  help: "Seconds from a request to its answer; `_count` is the number of requests",
+  labelNames: ["route", "status"],
+  buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5],
+});
+const batchRecords = new Histogram({
+  name: "batch_records",
+  help: "Records that one call of the network answered",
+  buckets: [1, 2, 4, 8, 16, 32, 64, 128, 256],
+});
+
 // Records that wait, oldest first: requests that come together are answered together, which is quicker.
 const waiting = [];
 const idle = [];
@@ -28,6 +48,7 @@ function dispatch() {
     const worker = idle.pop();
     const id = (count += 1);
     running.set(id, batch);
+    batchRecords.observe(batch.length);
     worker.postMessage({ id, records: batch.map(({ record }) => record) });
   }
 }
@@ -72,6 +93,7 @@ async function predict(request) {
   const answers = records.map(ask);
   dispatch();
   const found = await Promise.all(answers);
+  recordsAnswered.inc(found.length);
   return Array.isArray(body) ? found : found[0];
 }
 
@@ -79,19 +101,25 @@ const ROUTES = {
   "POST /predict": predict,
   "GET /signature": () => signature,
   "GET /health": () => ({ status: "ok", waiting: waiting.length }),
+  "GET /metrics": () => register.metrics(),
 };
 
 const server = createServer(async (request, response) => {
-  const route = ROUTES[`${request.method} ${new URL(request.url, "http://localhost").pathname}`];
+  const asked = `${request.method} ${new URL(request.url, "http://localhost").pathname}`;
+  const route = Object.hasOwn(ROUTES, asked) ? asked : "other"; // so many series of times, whatever is asked
+  const end = requestSeconds.startTimer({ route });
   let [status, answer] = [200, null];
   try {
-    if (route) answer = await route(request);
+    if (route === asked) answer = await ROUTES[route](request);
     else [status, answer] = [404, { error: `there is ${Object.keys(ROUTES).join(", ")}` }];
   } catch (error) {
     status = error instanceof BadRequest ? 400 : 500;
     answer = { error: error.message };
   }
-  response.writeHead(status, { "Content-Type": "application/json" }).end(`${JSON.stringify(answer)}\n`);
+  const isText = typeof answer === "string";
+  response.writeHead(status, { "Content-Type": isText ? register.contentType : "application/json" });
+  response.end(isText ? answer : `${JSON.stringify(answer)}\n`);
+  end({ status });
 });
 
 let ready = 0;

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -226,7 +228,7 @@ def penguins(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def service(penguins: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[int, object]]]:
     """The service, started: call it with a method, a path and a body."""
-    node, folder = node_with("onnxruntime-node"), copied("node-service", tmp_path / "service")
+    node, folder = node_with("prom-client"), copied("node-service", tmp_path / "service")
     (folder / "node_modules").symlink_to(HERE / "node" / "node_modules", target_is_directory=True)
     started = subprocess.Popen(
         [node, "server.mjs", str(penguins / "penguins.onnx"), str(penguins / "penguins.json")],
@@ -243,7 +245,8 @@ def service(penguins: Path, tmp_path: Path) -> Iterator[Callable[..., tuple[int,
         with closing(HTTPConnection(address, timeout=60)) as connection:
             connection.request(method, path, text)
             response = connection.getresponse()
-            return response.status, json.loads(response.read())
+            content, is_json = response.read(), response.headers.get_content_type() == "application/json"
+            return response.status, json.loads(content) if is_json else content.decode()
 
     yield ask
     started.terminate()
@@ -303,6 +306,39 @@ def test_the_service_refuses_what_is_no_request(service: Callable[..., tuple[int
     status, answer = service("GET", "/")
     assert status == 404
     assert "POST /predict" in answer["error"]  # type: ignore[index]
+
+
+_SAMPLE = re.compile(r"(?P<name>[a-zA-Z_:][\w:]*)(?P<labels>\{[^}]*\})? (?P<value>[-+]?(\d[\d.e+-]*|Inf)|NaN)")
+
+
+def test_the_service_counts_for_prometheus(service: Callable[..., tuple[int, object]], penguins: Path) -> None:
+    service("POST", "/predict", RECORDS)
+    service("POST", "/predict", RECORDS[0])
+    service("POST", "/predict", "{")
+    service("GET", "/nowhere")
+    service("GET", "/toString")
+    status, text = service("GET", "/metrics")
+    samples, described = dict[str, float](), set[str]()
+    for line in str(text).splitlines():
+        if line.startswith("#"):
+            described.add(line.split(" ")[2])
+        elif line:
+            sample = _SAMPLE.fullmatch(line)
+            assert sample is not None, line
+            assert any(sample["name"].startswith(name) for name in described)
+            samples[sample["name"] + (sample["labels"] or "")] = float(sample["value"])
+    counts = {key: value for key, value in samples.items() if key.startswith("request_duration_seconds_count")}
+    assert (status, list(counts.values())) == (200, [2, 1, 2])
+    assert [key.removeprefix("request_duration_seconds_count") for key in counts] == [
+        '{route="POST /predict",status="200"}',
+        '{route="POST /predict",status="400"}',
+        '{route="other",status="404"}',
+    ]
+    assert (samples["records_answered_total"], samples["records_waiting"]) == (3, 0)
+    assert samples["batch_records_sum"] == 3
+    assert samples["process_resident_memory_bytes"] > 1e6
+    file = hashlib.sha256((penguins / "penguins.onnx").read_bytes()).hexdigest()
+    assert any(key.startswith("model_info") and file in key for key in samples)
 
 
 def _job(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
