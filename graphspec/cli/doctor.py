@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -155,4 +156,4 @@ def _computes() -> Finding:
 def _short(text: str) -> str:
     """Return a text for others to read: the home folder is ``~``, and no character steers a terminal."""
     home = str(Path.home())
-    return printable(text if len(home) < 2 else text.replace(home, "~"))
+    return printable(text if len(home) < 2 else re.sub(rf"(?<![^\s'\"(]){re.escape(home)}(?![^/\\\s'\")])", "~", text))

@@ -43,6 +43,15 @@ def test_all_is_fine_here(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "trained, exported, and computed with the same numbers" in topics["onnxruntime"]["text"]
 
 
+def test_the_home_folder_is_shortened_only_where_a_path_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor.Path, "home", lambda: Path("/root"))
+    for text, short in (
+        ("in /root/x, '/root' and /rootless", "in ~/x, '~' and /rootless"),
+        ("/srv/root/x can be written to", "/srv/root/x can be written to"),
+    ):
+        assert doctor._short(text) == short
+
+
 def test_libraries_that_are_missing_or_old(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.metadata.version
 
