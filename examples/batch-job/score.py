@@ -18,7 +18,7 @@ from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime writes a cache to the home directory
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime writes to the home directory, and sends figures
 
 import numpy as np
 import onnxruntime

@@ -6,6 +6,9 @@ import { Worker } from "node:worker_threads";
 import { Counter, Gauge, Histogram, collectDefaultMetrics, register } from "prom-client";
 import { problemOf } from "./feeds.mjs";
 
+// Else onnxruntime (1.29 and later) sends figures of its use to its makers. Its library is loaded by the threads below.
+process.env.ORT_DISABLE_TELEMETRY ??= "1";
+
 const [file, described] = process.argv.slice(2);
 if (!described) {
   console.error("usage: node server.mjs MODEL.onnx SIGNATURE.json");

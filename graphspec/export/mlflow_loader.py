@@ -11,7 +11,7 @@ import json
 import os
 from typing import Any
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime writes a cache to the home directory
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else onnxruntime writes to the home directory, and sends figures
 
 import numpy as np
 import onnxruntime
