@@ -26,13 +26,14 @@ PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(enco
 BACKEND: str = PROJECT["build-system"]["build-backend"]
 CACHES = ("__pycache__", ".pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".egg-info")
 SOURCES = {
-    *("graphspec", "kernels", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci"),
+    *("graphspec", "kernels", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci", ".github"),
     *(
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
         "LICENSE",
+        "CITATION.cff",
         "pyproject.toml",
         "PKG-INFO",
         ".gitignore",
