@@ -190,7 +190,11 @@ def licence_of(metadata: Any) -> str | None:
     """The licence that a package's metadata state, as an expression of SPDX if that is known."""
     if expression := metadata.get("License-Expression"):
         return str(expression)
-    said = [c.rpartition(" :: ")[2] for c in metadata.get_all("Classifier", []) if c.startswith("License :: OSI")]
+    said = [
+        c.rpartition(" :: ")[2]
+        for c in metadata.get_all("Classifier", [])
+        if c.startswith("License :: OSI Approved ::")
+    ]
     said += [text.splitlines()[0]] if (text := metadata.get("License")) else []
     return _NAMED.get(said[0], said[0]) if said else None
 
@@ -282,7 +286,7 @@ def made_twice(root: Path, folder: Path) -> tuple[Found, Path, Path]:
     return Found(text, problems), wheel, sdist
 
 
-def tested(tree: Path, *, full: bool) -> Found:
+def run_tests(tree: Path, *, full: bool) -> Found:
     """The quick tests of an unpacked source archive, a sample or all, with its own package."""
     words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(("-n", "2") if full else SAMPLE)]
     environment = os.environ | {"PYTHONPATH": str(tree)}
@@ -316,7 +320,7 @@ def checks(root: Path, out: Path | None, *, full: bool) -> Iterator[tuple[str, F
     with tempfile.TemporaryDirectory() as temporary:
         found, wheel, sdist = made_twice(root, Path(temporary))
         yield "files", found
-        yield "tests", tested(unpack(sdist, Path(temporary) / "tested"), full=full)
+        yield "tests", run_tests(unpack(sdist, Path(temporary) / "tested"), full=full)
         if out is not None:
             out.mkdir(parents=True, exist_ok=True)
             for file in (wheel, sdist):
