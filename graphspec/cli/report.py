@@ -101,6 +101,7 @@ def card(
     from graphspec.show.report.card import MARK
     from graphspec.show.report.card import card as card_of
     from graphspec.show.report.findings import find
+    from graphspec.show.report.model_bill import found_in_file, model_bill
 
     is_bill = form is Format.cyclonedx
     mark, what = ('"bomFormat": "CycloneDX"', "bill of materials") if is_bill else (MARK, "card")
@@ -108,21 +109,14 @@ def card(
         refuse_no_run(run)
     if output is not None and output.is_file() and mark not in output.read_text(encoding="utf-8", errors="replace"):
         raise UsageError(f"{output} exists, and no {what} is in it; name another file with -o")
-    if is_bill and is_onnx(run):
-        from graphspec.show.report.model_bill import found_in_file, model_bill
-
-        found = found_in_file(run)
-        text = model_bill(found, run, licence)
+    if is_onnx(run):
+        found, file = found_in_file(run), str(run)
     else:
         model = open_model(run, "card", allow or (), data)
         with naming_data(data):
             found = find(model, run)
-        if is_bill:
-            from graphspec.show.report.model_bill import model_bill
-
-            text = model_bill(found, None if file is None else Path(file), licence)
-        else:
-            text = card_of(found, file or f"{model.spec.name}.onnx", licence)
+    name = file or f"{found.model.spec.name}.onnx"
+    text = model_bill(found, Path(file) if file else None, licence) if is_bill else card_of(found, name, licence)
     content = text.encode(errors="replace")
     if output is None:
         write_data(content)

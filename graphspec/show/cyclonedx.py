@@ -14,7 +14,6 @@ from typing import Any
 from graphspec.base.text import printable
 
 VERSION = "1.6"
-FORMAT = "CycloneDX"  # the value of ``bomFormat``, by which a file is known
 Component = Mapping[str, Any]  # as in the schema, with a ``bom-ref`` of its own
 
 
@@ -24,14 +23,9 @@ def bill(
     tools: Sequence[Component] = (),
     needs: Mapping[str, Sequence[str]] | None = None,
 ) -> str:
-    """Return a bill of materials as JSON.
+    """Return a bill of materials of ``subject``, of what that is made of or depends on, and of what has made it, as JSON.
 
-    Args:
-        subject: what it is about.
-        components: what that is made of, or depends on.
-        tools: what has made it.
-        needs: the references that each component depends on; by default the subject depends on all ``components``.
-
+    ``needs``: the references on which each component depends; by default the subject depends on all ``components``.
     Keys whose value is None or empty are left out. In texts, � stands for what controls a terminal or the direction of text.
     """
     needs = {subject["bom-ref"]: [each["bom-ref"] for each in components]} if needs is None else needs
@@ -44,7 +38,7 @@ def bill(
     digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
     opening = {
         "$schema": f"http://cyclonedx.org/schema/bom-{VERSION}.schema.json",
-        "bomFormat": FORMAT,
+        "bomFormat": "CycloneDX",
         "specVersion": VERSION,
         "serialNumber": uuid.uuid5(uuid.NAMESPACE_OID, digest).urn,
         "version": 1,

@@ -20,10 +20,8 @@ _REASON = 200  # characters
 def signed_record(path: Path, key: Path | None, others: Sequence[str] = ()) -> dict[str, Any] | None:
     """Return what is known of the signature beside a file or a run; None if there is none, and no key is given.
 
-    Args:
-        key: the public key, or the certificate of who signs, in PEM. None is looked for: who replaces a file can
-            replace the key beside it.
-        others: further files that belong to the file, which its signature does not cover.
+    ``key`` is the public key, or the certificate of who signs, in PEM. None is looked for: who replaces a file can replace
+    the key beside it. ``others`` are further files that belong to the file, which its signature does not cover.
 
     The record is ``{file, key, status, reason}``; ``status`` is ``verifies``, ``fails``, ``missing`` or ``not checked``.
     Raise UsageError if the key cannot be used, or without the library.
@@ -35,9 +33,8 @@ def signed_record(path: Path, key: Path | None, others: Sequence[str] = ()) -> d
     verifier = _verifier(key)
     if not is_regular(place):
         return {**record, "status": "missing"}
-    reason = (
-        f"it does not cover '{sanitized(others[0])}'; sign the folder" if others else _failure(verifier, path, place)
-    )
+    partly = f"it does not cover '{sanitized(others[0])}'; sign the folder" if others else None
+    reason = partly or _failure(verifier, path, place)
     if reason is None and key.resolve().parent == path.resolve().parent:
         return {**record, "status": "verifies", "reason": "the key lies beside the file: is it the maker's?"}
     return {**record, "status": "fails" if reason else "verifies", "reason": reason}

@@ -29,11 +29,8 @@ from graphspec.show.report.card import by_class, limits, meaning_of, pipeline_ta
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.kinds import OUT_OF_FOLD
 
-_FAMILIES = {  # what networks with layers of these modules are called
-    "attention": "attention network",
-    "convolution": "convolutional neural network",
-    "recurrent": "recurrent neural network",
-}
+# what networks with layers of these modules are called
+_FAMILIES = {"attention": "attention", "convolution": "convolutional", "recurrent": "recurrent"}
 _OF_TIME = ("Trained", "Training time", "Exported")  # facts that differ between runs with the same bits
 _CLAIMS = ("proof", "quantization")  # what a file says of itself
 _MODEL = {"type": "machine-learning-model"}
@@ -42,9 +39,7 @@ _MODEL = {"type": "machine-learning-model"}
 def found_in_file(path: Path) -> Findings:
     """Return what an exported file says of itself; it has no rows, and so no results.
 
-    Raises:
-        UsageError: it is no file of graphspec, or contradicts itself.
-        SpecError: its spec is not valid for this version.
+    Raise UsageError if it is no file of graphspec, or contradicts itself; SpecError if its spec is not valid any more.
     """
     (spec, lowered), about = read_exported(path).checked.require(), inspect_file(path)
     if about["problems"]:
@@ -58,29 +53,25 @@ def found_in_file(path: Path) -> Findings:
 def model_bill(found: Findings, file: Path | None = None, licence: str | None = None) -> str:
     """Return the bill of materials of a run, of an exported ``file``, or of a run with its file, as JSON.
 
-    Raises UsageError if the file is not of this run, and the errors of :func:`found_in_file`.
+    Raise UsageError if the file is not of this run, and the errors of :func:`found_in_file`.
     """
     model, files = found.model, [] if file is None else [file]
     if found.directory is not None:
-        files += [path for path in [found.directory / "weights.safetensors"] if path.is_file()]
-        if file is not None:
-            claims = _of_same_network(file, found)
-            found = replace(found, record={**found.record, **claims})
+        files.append(found.directory / "weights.safetensors")
+        claims = {} if file is None else _of_same_network(file, found)
+        found = replace(found, record={**found.record, **claims})
     data = list(_data(found))
     subject = {
         **_MODEL,
         "bom-ref": "model",
         "name": model.spec.name,
         "description": model.spec.description or sentence(model),
-        "hashes": hashes(hash_of(files[:1]) if files else None),
+        "hashes": hashes(hash_of(files[:1])),
         "licenses": licences(licence),
         "pedigree": {"ancestors": list(_ancestors(found))},
         "modelCard": _card(found, [{"ref": each["bom-ref"]} for each in data]),
-        "properties": properties({"file": files[0].name if files else None, **_facts(found)}),
-        "components": [
-            {"type": "file", "bom-ref": f"file:{each.name}", "name": each.name, "hashes": hashes(hash_of([each]))}
-            for each in files[1:]
-        ],
+        "properties": properties({"file": files[0].name, **_facts(found)}),
+        "components": [{"type": "file", "name": each.name, "hashes": hashes(hash_of([each]))} for each in files[1:]],
     }
     return bill(subject, data, list(_tools(found.record)))
 
@@ -104,10 +95,10 @@ def _tools(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the programs that trained the model, and the one that writes this."""
     versions = {"graphspec": record.get("graphspec"), "Python": record.get("python"), **mapping_in(record, "packages")}
     versions["graphspec-onnx-kernels"] = mapping_in(record, "plan").get("compiled")
-    listed = [(f"tool:{name}", name, version, "trained the model") for name, version in versions.items() if version]
-    for ref, name, version, role in [*listed, ("tool:writer", "graphspec", __version__, "wrote this document")]:
-        kind = "application" if name == "graphspec" else "library"
-        yield {"type": kind, "bom-ref": ref, "name": name, "version": str(version), "description": role}
+    for name, version in versions.items():
+        if version:
+            yield {"type": "library", "name": name, "version": str(version), "description": "trained the model"}
+    yield {"type": "application", "name": "graphspec", "version": __version__, "description": "wrote this document"}
 
 
 def _data(found: Findings) -> Iterator[dict[str, Any]]:
@@ -133,8 +124,8 @@ def _ancestors(found: Findings) -> Iterator[dict[str, Any]]:
         part = node.attrs["part"]
         texts = {"file": part.file, "sha256": part.sha256} if part.content is None else part.metadata()
         kinds.append((f"contained in the layer '{node.owner}'", texts))
-    for k, (role, texts) in enumerate(kinds):
-        about = {**_MODEL, "bom-ref": f"ancestor:{k + 1}", "name": Path(str(texts["file"])).name, "description": role}
+    for role, texts in kinds:
+        about = {**_MODEL, "name": Path(str(texts["file"])).name, "description": role}
         yield {**about, "hashes": hashes(texts["sha256"]), "licenses": licences(texts.get("license"))}
 
 
@@ -157,7 +148,7 @@ def _card(found: Findings, datasets: list[dict[str, str]]) -> dict[str, Any]:
     families = [family for module, family in _FAMILIES.items() if module in modules]
     parameters = {
         "task": pipeline_tag(model) or kind(model).lower(),
-        "architectureFamily": ", ".join(families) or "feedforward neural network",
+        "architectureFamily": f"{', '.join(families) or 'feedforward'} neural network",
         "modelArchitecture": dict(facts_of(found)).get("Network"),
         "datasets": datasets,
         "inputs": [_format(record, input_text(model, record)) for record in described["inputs"]],

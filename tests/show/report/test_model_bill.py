@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from cyclonedx_schema import valid
+from onnx_files import dense
 
 import graphspec as gs
 from graphspec.base.errors import UsageError
@@ -170,3 +171,35 @@ def test_a_file_of_another_run_is_refused(
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(UsageError, match=said):
         model_bill(found, tmp_path / "other.onnx")
+
+
+def test_networks_of_other_files_are_ancestors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    part = dense()
+    part.metadata_props.add(key="license", value="apache-2.0")
+    onnx.save(part, "part.onnx")
+    layers = [
+        {"type": "Onnx", "file": "part.onnx", "name": "body"},
+        {"type": "Dense", "units": 1, "name": "price"},
+    ]
+    spec: dict[str, Any] = {"graphspec": 1, "name": "made", "inputs": {"x": {"shape": [4]}}, "layers": layers}
+    Path("made.json").write_text(json.dumps(spec | {"outputs": {"price": {"loss": "mse"}}}), encoding="utf-8")
+    model = gs.compile("made.json")
+    rng = np.random.default_rng(0)
+    model.fit({"x": rng.normal(size=(8, 4)).astype(np.float32)}, rng.normal(size=(8, 1)), epochs=1, verbose=0)
+    model.save("run")
+    found = valid(model_bill(find(gs.load("run"), Path("run"))))["metadata"]["component"]
+    assert found["pedigree"]["ancestors"] == [
+        {
+            "type": "machine-learning-model",
+            "name": "part.onnx",
+            "description": "contained in the layer 'body'",
+            "hashes": sha256(Path("part.onnx")),
+            "licenses": [{"expression": "Apache-2.0"}],
+        }
+    ]
+    started = {"file": "a/start.safetensors", "sha256": "0" * 64}
+    run = find(gs.load("run"), Path("run"))
+    run = replace(run, record={**run.record, "initial_weights": [started]})
+    [first, _] = valid(model_bill(run))["metadata"]["component"]["pedigree"]["ancestors"]
+    assert (first["name"], first["description"]) == ("start.safetensors", "initial weights")
