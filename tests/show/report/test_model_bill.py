@@ -14,6 +14,7 @@ import onnx
 import pytest
 from cyclonedx_schema import valid
 from onnx_files import dense
+from paths import TESTS
 
 import graphspec as gs
 from graphspec.base.errors import UsageError
@@ -21,6 +22,7 @@ from graphspec.show.report.findings import Findings, find
 from graphspec.show.report.model_bill import found_in_file, model_bill
 
 HEAD = {"type": "Dense", "units": 3, "activation": "softmax", "name": "kind"}
+FIXTURES = sorted((TESTS / "consumers" / "fixtures").glob("*/model.onnx"))
 TOWNS = "A\u202e"
 HOSTILE = "Which\x1b[31m \u202e<b>\x00 it is"
 
@@ -126,6 +128,17 @@ def test_a_file(folder: Path) -> None:
     assert "same_bits" not in values(model["properties"])
     assert json.loads(values(model["properties"])["proof"])["batches"] == [1, 2, 5]
     assert "components" not in model
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", FIXTURES, ids=lambda path: path.parent.name)
+def test_files_for_apps(path: Path) -> None:
+    found = found_in_file(path)
+    model = valid(model_bill(found, path))["metadata"]["component"]
+    assert model["name"] == found.model.spec.name
+    parameters = model["modelCard"]["modelParameters"]
+    assert len(parameters["inputs"]) == len(found.model.whole.inputs)
+    assert len(parameters["outputs"]) >= len(found.model.spec.heads)
 
 
 def test_a_run_with_its_file(folder: Path, found: Findings) -> None:
