@@ -63,6 +63,7 @@ def test_a_run_whose_data_are_gone_has_a_card_without_results(run: Path) -> None
     assert "| loss |" not in done.stdout
 
 
+@pytest.mark.slow
 def test_a_bill_of_materials_of_a_run_or_a_file(run: Path, tmp_path: Path) -> None:
     path, bom = run.parent / "tiny.onnx", tmp_path / "bom.json"
     assert graphspec("export", run, "-o", path).exit_code == 0

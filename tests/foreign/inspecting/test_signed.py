@@ -38,7 +38,8 @@ def test_without_a_key_nothing_is_checked(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "package"), [("model_signing.verifying", "model-signing"), ("OpenSSL", "pyopenssl")]
+    ("module", "package"),
+    [("model_signing.verifying", "model-signing"), pytest.param("OpenSSL", "pyopenssl", marks=pytest.mark.slow)],
 )
 def test_a_library_that_is_missing_is_named(
     file: Path, monkeypatch: pytest.MonkeyPatch, module: str, package: str
