@@ -21,18 +21,20 @@ from packaging.utils import canonicalize_name
 from paths import ROOT
 
 from graphspec import __version__
+from tools.release import build
 
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 BACKEND: str = PROJECT["build-system"]["build-backend"]
 CACHES = ("__pycache__", ".pyc", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".egg-info")
 SOURCES = {
-    *("graphspec", "kernels", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci"),
+    *("graphspec", "kernels", "schemas", "specs", "tests", "benchmarks", "examples", "tools", "docs", ".ci", ".github"),
     *(
         "README.md",
         "CHANGELOG.md",
         "CONTRIBUTING.md",
         "SECURITY.md",
         "LICENSE",
+        "CITATION.cff",
         "pyproject.toml",
         "PKG-INFO",
         ".gitignore",
@@ -59,14 +61,6 @@ pytestmark = pytest.mark.skipif(
     find_spec(BACKEND.partition(".")[0]) is None,
     reason=f'{BACKEND} is not installed: pip install -e ".[test]"',
 )
-
-
-def build(kind: str, source: Path, target: Path) -> Path:
-    """The ``wheel`` or ``sdist`` of a tree, made by the backend itself: without network and without an environment."""
-    code = f"import {BACKEND} as backend, sys; print(backend.build_{kind}(sys.argv[1]))"
-    done = subprocess.run([sys.executable, "-c", code, target], cwd=source, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return target / done.stdout.split()[-1]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import walkthrough
 from paths import ROOT
 from walkthrough import Walk, blocks_of, difference
 
-GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("index", "records", "training", "export")]
+GUIDES = [ROOT / "docs" / f"{name}.md" for name in ("index", "records", "training", "export", "provenance")]
 PAGES = GUIDES + sorted((ROOT / "docs" / "tutorials").glob("*.md"))
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from graphspec.base.errors import UsageError
 from graphspec.base.text import shell, terminal_width
 from graphspec.cli.console import out, write_json
-from graphspec.cli.options import argument, flag
+from graphspec.cli.options import argument, flag, option
 from graphspec.cli.targets import checked_target, is_run, is_spec, refuse_other
 
 _WANTED = "name an ONNX file, a model of Keras, a file of weights or a run directory"
@@ -23,12 +23,16 @@ def inspect(
         ),
     ],
     json: Annotated[bool, flag("--json", "Print everything as JSON.")] = False,
-) -> None:
+    key: Annotated[
+        Path | None, option("PEM", "A public key or a certificate, to check the signature FILE.sig with.", "--key")
+    ] = None,
+) -> int:
     """Show what a file is: inputs, outputs, operators or layers, sizes, who can run it, and what it is good for here.
 
     Nothing is run. Of a file of another program, all that graphspec cannot take is named with its place.
     """
     from graphspec.foreign.door import kind_of, record_of
+    from graphspec.foreign.inspecting.signed import signed_record
 
     kind = kind_of(file)
     if kind is None:
@@ -43,12 +47,14 @@ def inspect(
         raise UsageError(f"{file} is not a regular file; {_WANTED}")
     else:
         record = record_of(file, kind)
+    record["signed"] = signed = signed_record(file, key, [e["file"] for e in record.get("external_data", ())])
     if json:
         write_json(record)
-        return
-    from graphspec.foreign.inspecting.lines import record_lines
+    else:
+        from graphspec.foreign.inspecting.lines import record_lines
 
-    out(*record_lines(record, terminal_width(sys.stdout)))
+        out(*record_lines(record, terminal_width(sys.stdout)))
+    return 1 if key is not None and signed is not None and signed["status"] != "verifies" else 0
 
 
 def _run_record(directory: Path) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from graphspec.base.errors import UsageError
 from graphspec.base.files import write_atomic
@@ -75,12 +78,18 @@ def refuse_no_run(run: Path) -> None:
         raise UsageError(f"{run} {what}; {_WANTED}")
 
 
-# ``graphspec card``: a model card of a run, in Markdown.
+# ``graphspec card``: a model card of a run, in Markdown, or a bill of materials of a run or a file, for programs.
+Format = StrEnum("Format", ["markdown", "cyclonedx"])
+
+
 def card(
-    run: Annotated[Path, argument("RUN", "A run directory, as `train` writes it.")],
+    run: Annotated[Path, argument("RUN|FILE", "A run directory, or with --format cyclonedx an exported file.")],
     output: Annotated[
         Path | None, output_file("The file to write, such as README.md; by default the card is printed.")
     ] = None,
+    form: Annotated[
+        Format, typer.Option("--format", help="A card for people, or a bill of materials (CycloneDX, JSON).")
+    ] = Format.markdown,
     file: Annotated[
         str | None, option("NAME", "The name of the exported file in the card; by default <name>.onnx.", "--file")
     ] = None,
@@ -92,18 +101,27 @@ def card(
     from graphspec.show.report.card import MARK
     from graphspec.show.report.card import card as card_of
     from graphspec.show.report.findings import find
+    from graphspec.show.report.model_bill import found_in_file, model_bill
 
-    refuse_no_run(run)
-    if output is not None and output.is_file() and MARK not in output.read_text(encoding="utf-8", errors="replace"):
-        raise UsageError(f"{output} exists, and no card is in it; name another file with -o")
-    model = open_model(run, "card", allow or (), data)
-    with naming_data(data):
-        found = find(model, run)
-    text = card_of(found, file or f"{model.spec.name}.onnx", licence)
-    if output is None:
-        write_data(text.encode())
+    is_bill = form is Format.cyclonedx
+    mark, what = ('"bomFormat": "CycloneDX"', "bill of materials") if is_bill else (MARK, "card")
+    if not (is_bill and is_onnx(run)):
+        refuse_no_run(run)
+    if output is not None and output.is_file() and mark not in output.read_text(encoding="utf-8", errors="replace"):
+        raise UsageError(f"{output} exists, and no {what} is in it; name another file with -o")
+    if is_onnx(run):
+        found, file = found_in_file(run), str(run)
     else:
-        write_atomic(output, text)
+        model = open_model(run, "card", allow or (), data)
+        with naming_data(data):
+            found = find(model, run)
+    name = file or f"{found.model.spec.name}.onnx"
+    text = model_bill(found, Path(file) if file else None, licence) if is_bill else card_of(found, name, licence)
+    content = text.encode(errors="replace")
+    if output is None:
+        write_data(content)
+    else:
+        write_atomic(output, content)
         out_wrapped(f"card: {output}")
     if found.missing:
         complain(f"note: the card has no results: {found.missing[:1].lower()}{found.missing[1:].rstrip('.')}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 from commands import graphspec, project
+from cyclonedx_schema import valid
 
 import graphspec as gs
 
@@ -59,3 +61,22 @@ def test_a_run_whose_data_are_gone_has_a_card_without_results(run: Path) -> None
     assert done.exit_code == 0
     assert "note: the card has no results: " in done.stderr
     assert "| loss |" not in done.stdout
+
+
+@pytest.mark.slow
+def test_a_bill_of_materials_of_a_run_or_a_file(run: Path, tmp_path: Path) -> None:
+    path, bom = run.parent / "tiny.onnx", tmp_path / "bom.json"
+    assert graphspec("export", run, "-o", path).exit_code == 0
+    done = graphspec("card", run, "--format", "cyclonedx", "--file", path, "--license", "mit", "-o", bom)
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.split() == ["card:", str(bom)]
+    found = valid(bom.read_text(encoding="utf-8"))["metadata"]["component"]
+    assert found["hashes"][0]["content"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert found["licenses"] == [{"expression": "MIT"}]
+    again = graphspec("card", path, "--format", "cyclonedx")
+    assert valid(again.stdout)["metadata"]["component"]["hashes"] == found["hashes"]
+    bom.write_text("{}", encoding="utf-8")
+    done = graphspec("card", path, "--format", "cyclonedx", "-o", bom)
+    assert (done.exit_code, bom.read_text(encoding="utf-8")) == (2, "{}")
+    assert "no bill of materials is in it" in done.stderr
+    assert "which has no history; name a run directory" in graphspec("card", path).stderr

@@ -7,7 +7,8 @@ A page is run in an empty folder, block by block:
 - A block with a title, such as `````yaml title="penguins.yaml"``, is a file. If the file is there, the block shows a part of
   it: its lines, one after the other; a line ``…`` stands for any lines.
 - `````bash`` runs in a shell in which ``graphspec`` and ``python`` are these ones, and ``PORT`` is free; installing lines
-  are skipped, and blocks with ``node`` or ``node_modules`` without Node's packages. On Linux, ``graphspec`` is a fork of a
+  are skipped, blocks with ``node`` or ``node_modules`` without Node's packages, and those about keys without
+  model-signing. On Linux, ``graphspec`` is a fork of a
   process that has imported it: ``warm.py``. Plain lines ``graphspec init …`` and ``graphspec train …`` at the start of a
   block run once for all pages whose folder has the same files: the others get what the first got.
 - `````python`` without a title runs in one interpreter for the page; it is skipped if it imports a library of tables or
@@ -102,6 +103,7 @@ class Walk:
         self.has_node = shutil.which("node") is not None and NODE_MODULES.is_dir()
         if self.has_node:
             (self.folder / "node_modules").symlink_to(NODE_MODULES, target_is_directory=True)
+        self.can_sign = shutil.which("openssl") is not None and find_spec("model_signing") is not None
         self._interpreter: subprocess.Popen[str] | None = None
 
     def walk(self, page: str) -> None:
@@ -153,6 +155,8 @@ class Walk:
     def _shell(self, block: Block) -> str | None:
         lines = [line for line in block.text.splitlines() if not _INSTALLING.match(line)]
         if not self.has_node and any(re.search(r"\bnode(_modules)?\b", line) for line in lines):
+            return None
+        if not self.can_sign and any(re.search(r"\b(openssl|model_signing)\b|--key\b", line) for line in lines):
             return None
         printed = ""
         while lines and _SHARED.match(lines[0]):

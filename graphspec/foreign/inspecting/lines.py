@@ -226,6 +226,15 @@ def record_lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
     yield ""
     for key, text in _OF[record["kind"]](record):
         yield from wrapped(f"{key:<{KEYS}}{text}", width, indent=KEYS)
+    if signed := record.get("signed"):
+        key, why = signed["key"], f": {signed['reason']}" if signed["reason"] else ""
+        status = {
+            "verifies": f"verifies with {key}{why}",
+            "fails": f"does not verify with {key}{why}",
+            "missing": "is missing",
+            "not checked": "not checked; give --key with the maker's public key",
+        }[signed["status"]]
+        yield from wrapped(f"{'signature':<{KEYS}}{signed['file']} {status}", width, indent=KEYS)
     for problem in record["problems"]:
         yield from wrapped(f"{'problem':<{KEYS}}{problem}", width, indent=KEYS)
 

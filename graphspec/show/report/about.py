@@ -203,7 +203,7 @@ def facts_of(found: Findings) -> Iterator[tuple[str, str]]:
     """Yield the facts of a training, by name, as plain text."""
     model, times, record = found.model, found.times, found.record
     spec, epochs = model.spec, max(map(len, found.history.values()), default=0)
-    yield from _data(found)
+    yield from data_facts(found).values()
     if times is not None and times.starts:
         again = len(times.starts) - 1
         resumed = f"; resumed {'once' if again == 1 else f'{again:,} times'}" if again else ""
@@ -246,15 +246,17 @@ def exported(record: Mapping[str, Any]) -> str:
     return f"{known.get('file')}, {human(known['bytes'])}: {proof}"
 
 
-def _data(found: Findings) -> Iterator[tuple[str, str]]:
+def data_facts(found: Findings) -> dict[str, tuple[str, str]]:
+    """Return for each part of the data its name, such as Training rows, and how many rows of what they are."""
     spec, judged = found.model.spec, found.judged
-    times = found.times
+    times, facts = found.times, {}
     known = {} if times is None else {"train": times.rows, "validation": times.validation_rows}
     known |= {} if judged is None else {judged.part: judged.total}
     for part, name in (("train", "Training rows"), ("validation", "Validation rows"), ("test", "Test rows")):
         if source := spec.data.get(part):
             rows = known.get(part)
-            yield name, f"{f'{rows:,} of ' if rows else ''}{_source(source)}"
+            facts[part] = name, f"{f'{rows:,} of ' if rows else ''}{_source(source)}"
+    return facts
 
 
 def _source(source: DataSource) -> str:
@@ -303,14 +305,18 @@ def _repeat(found: Findings) -> list[Block]:
         words = ["mpiexec", "-n", f"{workers}", *words]
     elif isinstance(workers, int) and workers > 1 and spec.training.workers != workers:
         words += ["--set", f"training.workers={workers}"]
-    packages = mapping_in(found.record, "packages")
+    return [Heading("Repeat it"), Code(shell(*words), "repeat"), Text(same_bits(found.record))]
+
+
+def same_bits(record: Mapping[str, Any]) -> str:
+    """Return with what a training gives the same bits again."""
+    packages = mapping_in(record, "packages")
     numpy = f" and NumPy {packages['numpy']}" if "numpy" in packages else ""
-    version = found.record.get("graphspec")
+    version = record.get("graphspec")
     needs = f"graphspec {version}{numpy}" if version else "the same versions of graphspec and NumPy"
-    kernels = _kernels(found.record)
+    kernels = _kernels(record)
     on = f", on a processor with the same BLAS kernels ({kernels})" if kernels else ", on the same kind of processor"
-    same = f"The same bits come out with the same data, with {needs}{on}, and with as many workers."
-    return [Heading("Repeat it"), Code(shell(*words), "repeat"), Text(same)]
+    return f"The same bits come out with the same data, with {needs}{on}, and with as many workers."
 
 
 def _use(found: Findings) -> list[Block]:

@@ -146,7 +146,8 @@ def card(found: Findings, file: str, licence: str | None = None) -> str:
         *_inputs(model, described),
         *_outputs(model, described),
         *_results(found),
-        *_limits(found),
+        Heading("Limits", 2),
+        Items(limits(found)),
         *_training(found),
     ]
     return f"{_front_matter(found, licence)}\n{MARK}\n{markdown_of(blocks)}"
@@ -215,12 +216,16 @@ def _inputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
 def _outputs(model: Session, described: Mapping[str, Any]) -> Iterator[Block]:
     rows = []
     for record in described["outputs"]:
-        name = record["name"]
-        head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
-        text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
-        text = text or record.get("description", "")
-        rows.append([_code(name), record["dtype"], _shape(record["shape"]), text])
+        rows.append([_code(record["name"]), record["dtype"], _shape(record["shape"]), meaning_of(model, record)])
     yield from (Heading("Outputs"), Table(_SIGNATURE, rows))
+
+
+def meaning_of(model: Session, record: Mapping[str, Any]) -> str:
+    """Return what an output of the signature means."""
+    name = record["name"]
+    head, owner = (model.spec.heads.get(key) for key in (name, name.removesuffix(LABEL)))
+    text = output_text(model, head) if head is not None else label_text(model, owner) if owner is not None else ""
+    return text or str(record.get("description", ""))
 
 
 def _results(found: Findings) -> Iterator[Block]:
@@ -243,12 +248,16 @@ def _results(found: Findings) -> Iterator[Block]:
     yield Table(["loss or metric", "value", "95 % interval"], rows)
     yield from (Text(text) for text in [*(verdict.text for verdict in lines(found.verdicts)), *coverage(judged)])
     yield from (Text(said[:1].upper() + said[1:]) for said in doubts(found))
-    for name, shares in _by_class(judged).items():
-        yield from (Heading(f"{name} by class"), Table(["class", "rows", "right"], shares))
+    for name, shares in by_class(judged).items():
+        told = [[label, f"{size:,}", "–" if right is None else f"{100 * right:.1f} %"] for label, size, right in shares]
+        yield from (Heading(f"{name} by class"), Table(["class", "rows", "right"], told))
 
 
-def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
-    """Return how often each class is true, and the share of right answers, for heads of one of several classes."""
+def by_class(judged: Scored) -> dict[str, list[tuple[str, int, float | None]]]:
+    """Return for heads of one of several classes: each label, its number of rows, and the share of right answers.
+
+    The share is None for a class without rows.
+    """
     found = {}
     for name, answers in judged.heads.items():
         flat = flatten(answers)
@@ -257,14 +266,14 @@ def _by_class(judged: Scored) -> dict[str, list[list[str]]]:
         said, rows = flat.scores.argmax(-1), []
         for k, label in enumerate(flat.labels):
             of_class = flat.true == k
-            right = f"{100 * float(np.mean(said[of_class] == k)):.1f} %" if of_class.any() else "–"
-            rows.append([label, f"{int(of_class.sum()):,}", right])
+            right = float(np.mean(said[of_class] == k)) if of_class.any() else None
+            rows.append((label, int(of_class.sum()), right))
         found[name] = rows
     return found
 
 
-def _limits(found: Findings) -> Iterator[Block]:
-    """Yield what a reader must not expect of the network, as far as its rows show it."""
+def limits(found: Findings) -> list[str]:
+    """Return what a reader must not expect of the network, as far as its rows show it."""
     judged, model = found.judged, found.model
     points = [
         "It answers rows like those it was trained on. For others its answers may be wrong, and it does not say so."
@@ -273,15 +282,14 @@ def _limits(found: Findings) -> Iterator[Block]:
         points.append("It was not measured on rows that had no part in the training.")
     elif judged.total < 200:
         points.append(f"It was measured on {judged.total:,} rows only: see how wide the intervals are.")
-    rows = [] if judged is None else [row for of_head in _by_class(judged).values() for row in of_head]
-    if few := [f"{label} ({size})" for label, size, _ in rows if int(size.replace(",", "")) < _FEW]:
+    rows = [] if judged is None else [row for of_head in by_class(judged).values() for row in of_head]
+    if few := [f"{label} ({size})" for label, size, _ in rows if size < _FEW]:
         more = " …" if len(few) > 12 else ""
         points.append(f"Classes with fewer than {_FEW} measured rows: {', '.join(few[:12])}{more}.")
     if any(head.loss is not None and head.loss.fits == "classes" for head in model.spec.heads.values()):
         own = "A probability is the network's own estimate."
         points.append(f"{own} The report of the run shows how well it is calibrated.")
-    points.append("Whether it treats groups of people alike was not measured.")
-    yield from (Heading("Limits", 2), Items(points))
+    return [*points, "Whether it treats groups of people alike was not measured."]
 
 
 def _training(found: Findings) -> Iterator[Block]:
