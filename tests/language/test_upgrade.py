@@ -7,6 +7,7 @@ registry.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
@@ -290,4 +291,12 @@ def test_python_calls_are_told() -> None:
         Shifted(offset=3.0, by=3.0)
     with pytest.warns(DeprecationWarning, match="'Fully' is called 'Dense' since 9") as told:
         assert gs.layers.Fully is gs.layers.Dense
+    assert told[0].filename == __file__
+
+
+def test_names_of_the_package_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gs, "_OLD", {"build": ("compile", "9", "9.2")})
+    text = "graphspec: 'build' is called 'compile' since 9; 9.2 no longer has the old name"
+    with pytest.warns(DeprecationWarning, match=re.escape(text)) as told:
+        assert gs.build is gs.compile  # type: ignore[attr-defined]
     assert told[0].filename == __file__
