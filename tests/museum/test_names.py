@@ -1,6 +1,6 @@
 """No name of a release is lost: today has it, or says what it is called now. Codes and exit statuses stay.
 
-What `records.py` wrote of each release (`names.json`, `problems.json`) is compared with today.
+What `tests/support/promises.py` wrote of each release (`names.json`, `problems.json`) is compared with today.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import promises
 import pytest
-import records
 import typer
 from commands import graphspec
 from pydantic import ValidationError
@@ -30,7 +30,7 @@ from graphspec.language.parse import TrainKeys, ValidationKeys
 from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 
 HERE = Path(__file__).parent
-VERSIONS = sorted(path.name for path in HERE.glob("[0-9]*"))
+VERSIONS = sorted(path.parent.name for path in HERE.glob("*/names.json"))
 SECTIONS: dict[str, type[Config]] = {
     "input": InputKeys,
     "head": HeadKeys,
@@ -135,19 +135,21 @@ def test_specs_may_have_every_name(version: str) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_commands_end_with_the_status_of_then(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "folder"
 
-    def run(_: Path, *words: str) -> records.Ran:
+    def run(_: Path, *words: str) -> promises.Ran:
         monkeypatch.chdir(folder)
         result = graphspec(*words)
         return result.exit_code, result.stdout
 
-    found, then = records.statuses(run, folder, HERE / version), record(version)["statuses"]
+    found, then = promises.statuses(run, folder, HERE / version), record(version)["statuses"]
     assert {0, 1, 2, 3} <= set(then.values())
     assert {words: status for words, status in found.items() if words in then} == then
 
 
+@pytest.mark.slow
 def test_codes_say_what_they_said(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {*record(version)["codes"]} <= {*Code}
     problems, other = record(version, "problems"), []
