@@ -62,6 +62,7 @@ def main() -> None:
         make_exhibits(folder, graphspec)
     with tempfile.TemporaryDirectory() as scratch:
         found = promises.names(run, lambda code: python("-c", code).stdout, Path(scratch))
+        found["records"] = promises.record_keys(run, Path(scratch) / "records", folder)
         found["statuses"] = promises.statuses(run, Path(scratch) / "statuses", folder)
         wrong = promises.problems(run, Path(scratch), asked.problems)
     for name, record in (("names", found), ("problems", wrong)):

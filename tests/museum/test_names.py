@@ -162,3 +162,22 @@ def test_codes_say_what_they_said(version: str, tmp_path: Path, monkeypatch: pyt
         if sorted({*said}) != sorted({*one["said"]}):
             other.append(name)
     assert sorted(other) == sorted(name for name in NOW if name in problems)
+
+
+@pytest.mark.slow
+def test_records_keep_their_keys(version: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of a release, and those with ``format: 1`` that came after 0.2: ``records.json``, until a release has them."""
+    folder = tmp_path / "folder"
+
+    def run(_: Path, *words: str) -> promises.Ran:
+        monkeypatch.chdir(folder)
+        result = graphspec(*words)
+        return result.exit_code, result.stdout
+
+    found = promises.record_keys(run, folder, HERE / version)
+    unreleased = json.loads((HERE / "records.json").read_text(encoding="utf-8"))
+    with_format = {name for name, keys in unreleased.items() if "format" in keys.split()}
+    assert with_format >= {"inspect file", "inspect run", "diff", "doctor", "signature.json"}
+    for then in (record(version)["records"], unreleased):
+        lost = {name: set(keys.split()) - set(found.get(name, "").split()) for name, keys in then.items()}
+        assert {name: keys for name, keys in lost.items() if keys} == {}

@@ -153,3 +153,44 @@ def problems(run: Run, folder: Path, specs: Path) -> dict[str, Any]:
     said = json.loads(run(folder, "validate", *usual, "--format", "json")[1])
     by_file = {name: [f"{d['line']} {d['severity']} {d['code']}" for d in said if d["file"] == name] for name in usual}
     return {name: {"spec": text, "said": by_file[name]} for name, text in usual.items()}
+
+
+RECORDS = {
+    "validate": "validate specs/wrong.yaml --format json",
+    "inspect file": "inspect fresh.onnx --json",
+    "inspect run": "inspect fresh --json",
+    "inspect other file": "inspect foreign.onnx --json",
+    "diff": "diff specs/penguins.yaml fresh --json",
+    "diff files": "diff fresh.onnx foreign.onnx --json",
+    "data": "data specs/penguins.yaml --json",
+    "doctor": "doctor --json",
+}
+"""Commands that print JSON, after ``BEFORE``; ``foreign.onnx`` is of a release."""
+BEFORE = (
+    "train specs/penguins.yaml --set training.epochs=1 --out fresh --export fresh.onnx",
+    "export fresh -o other.onnx --signature signature.json",
+)
+FILES = ("fresh/run.json", "fresh/checkpoint.json", "fresh/adapted.json", "signature.json")
+
+
+def record_keys(run: Run, folder: Path, release: Path) -> dict[str, str]:
+    """The keys of records that commands print and write, as paths; without those that a release does not have."""
+    folder_with_runs(folder, release)
+    shutil.copy(release / "words.onnx", folder / "foreign.onnx")
+    for words in BEFORE:
+        run(folder, *words.split())
+    found = {name: printed for name, words in RECORDS.items() if (printed := run(folder, *words.split())[1]).strip()}
+    found |= {name: (folder / name).read_text(encoding="utf-8") for name in FILES if (folder / name).is_file()}
+    return {name: " ".join(sorted({*paths(json.loads(text))})) for name, text in found.items()}
+
+
+def paths(value: Any, above: str = "") -> Iterator[str]:
+    """The keys in a record as dotted paths, to the second level: what is below are mostly data. Items have one path."""
+    for item in value if isinstance(value, list) else ():
+        yield from paths(item, f"{above}[]")
+    for key, inner in (
+        value.items() if isinstance(value, dict) and above.count(".") < 1 and above != "blas_threads" else ()
+    ):
+        path = f"{above}.{key}".removeprefix(".")
+        yield path
+        yield from paths(inner, path)
