@@ -1,4 +1,4 @@
-"""``graphspec upgrade``: write names of older versions in specs as they are today."""
+"""``graphspec upgrade``: replace names of earlier versions in the text of specs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MARKS = {codecs.BOM_UTF8: "utf-8", codecs.BOM_UTF16_LE: "utf-16-le", codecs.BOM
 def upgrade(
     specs: Annotated[list[Path], argument("SPEC", "Specs, YAML or JSON files.")],
     output: Annotated[Path | None, output_file("Write this file, and leave the spec as it is.")] = None,
-    check: Annotated[bool, flag("--check", "Write nothing, and end with status 1 if something would change.")] = False,
+    check: Annotated[bool, flag("--check", "Write nothing; end with status 1 if something would change.")] = False,
 ) -> int:
-    """Write old names in specs as they are today. All else stays: comments, order, quotes, anchors.
+    """Replace names of earlier versions in specs by those of today. Comments, order, quotes and anchors stay.
 
-    Old names are keys and values that older versions called otherwise. They work as before, with a warning (GS112).
+    Such a name of a key, a class or a word works as before, with a warning (GS112).
     """
     if check and output is not None:
         raise UsageError("--check writes nothing: leave out --output")
