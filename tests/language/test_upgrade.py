@@ -17,6 +17,7 @@ import pytest
 from commands import graphspec
 
 import graphspec as gs
+from graphspec.base.config import Config
 from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.document import applied
@@ -25,8 +26,9 @@ from graphspec.engine.compiler.check import check
 from graphspec.extend import LAYERS, LOSSES, METRICS, OPTIMIZERS, Builder, Layer, Old, Value
 from graphspec.graph.optimizers import SGD
 from graphspec.language.columns import COLUMNS
+from graphspec.language.explain import REGISTRIES, fields_of
 from graphspec.language.parse import TrainKeys
-from graphspec.language.sections import HeadKeys, TrainingKeys
+from graphspec.language.sections import HeadKeys, InputKeys, TrainingKeys
 
 
 class Shifted(
@@ -302,3 +304,33 @@ def test_names_of_the_package_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.warns(DeprecationWarning, match=re.escape(text)) as told:
         assert gs.build is gs.compile  # type: ignore[attr-defined]
     assert told[0].filename == __file__
+
+
+def wrong_entries(cls: type[Config]) -> list[str]:
+    """Entries of a class that lead to no key of today, or whose old name is one."""
+    fields, label = fields_of(cls), cls.__name__
+    wrong = [f"{label}.{key}" for key, old in cls.old_keys.items() if key in fields or old.use not in fields]
+    wrong += [f"{label}.{key}" for key in cls.old_values if key not in fields]
+    return wrong + [
+        f"{label}.{key}={w}" for key, words in cls.old_values.items() for w, old in words.items() if w == old.use
+    ]
+
+
+def below(cls: type[Config]) -> Iterator[type[Config]]:
+    for sub in cls.__subclasses__():
+        yield sub
+        yield from below(sub)
+
+
+@pytest.mark.slow
+def test_every_entry_leads_to_a_name_of_today() -> None:
+    for registry in (*REGISTRIES.values(), COLUMNS):
+        classes = [*registry]  # imports all
+        assert classes
+        for name, old in registry.old.items():
+            assert name not in registry.names(), name
+            assert registry.get(old.use) is not None, name
+    found = [wrong for cls in dict.fromkeys(below(Config)) if cls is not Shifted for wrong in wrong_entries(cls)]
+    assert found == []
+    assert InputKeys.old_values["shape"]["None"].use == "null"
+    assert wrong_entries(Shifted) == ["Shifted.amount"]  # it leads to another old name, which is followed
