@@ -35,5 +35,5 @@ def name_today(owner: str, name: str, old: Mapping[str, Old], *, stacklevel: int
         return None
     goes = f"; {found.until} no longer has the old name" if found.until else ""
     text = f"{owner}: '{name}' is called '{found.use}' since {found.since}{goes}"
-    warnings.warn(text, DeprecationWarning, stacklevel=stacklevel)
+    warnings.warn(message=text, category=DeprecationWarning, stacklevel=stacklevel)
     return found.use

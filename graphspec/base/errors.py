@@ -542,7 +542,7 @@ class Renaming:
         """What tells it from others: its position, or its path where it was not read from a text."""
         return self.path if self.mark.line is None else self.mark, self.is_key
 
-    def warning(self, more: str = "; `graphspec upgrade` does it") -> Diagnostic:
+    def diagnostic(self, more: str = "; `graphspec upgrade` does it") -> Diagnostic:
         """Return the diagnostic about it. ``more``: what its hint says if it is in a file."""
         text = f"'{self.name}' is written `{self.old.use}` since {self.old.since}"
         hint = f"write `{self.old.use}`" + (more if self.mark.line is not None else "")

@@ -54,9 +54,9 @@ def _upgraded(spec: Path, output: Path, *, check: bool) -> int:
         text, changed = source.text, []
     left = [name for name in names if name not in changed]
     problems = [d for d in found if d.is_error]
-    problems += [name.warning("; it cannot be rewritten here") for name in left]
+    problems += [name.diagnostic("; it cannot be rewritten here") for name in left]
     for name in changed:
-        out_wrapped(f"{source}:{name.mark.line}:{name.mark.column}: {name.warning().message}")
+        out_wrapped(f"{source}:{name.mark.line}:{name.mark.column}: {name.diagnostic().message}")
     print_diagnostics(sorted(problems, key=Diagnostic.sort_key))
     if not check and (changed or output != spec):
         write_atomic(output, _encoded(text, spec))

@@ -392,7 +392,7 @@ def parse_renamed(
         if not more:
             break
         names = joined(names, more)
-    found = [*collected.found, *(name.warning() for name in names)]
+    found = [*collected.found, *(name.diagnostic() for name in names)]
     return spec, sorted(found, key=Diagnostic.sort_key), names
 
 
