@@ -52,12 +52,20 @@ _MODULES = {
 }
 
 
+_OLD: dict[str, tuple[str, str, str]] = {}
+"""Names of older versions: the name today, since when, and the version that no longer has the old one."""
+
+
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``import graphspec`` stays quick and hard to interrupt halfway."""
     from importlib import import_module
 
     if name in _VOCABULARY:
         return import_module(f"graphspec.{_VOCABULARY[name]}.{name}")
+    if name in _OLD:
+        from graphspec.base.deprecation import Old, name_today
+
+        return __getattr__(name_today(__name__, name, {name: Old(*_OLD[name])}) or name)
     if name not in _MODULES:
         raise AttributeError(f"module 'graphspec' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULES[name]), name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from graphspec.base.deprecation import Old
 from graphspec.base.errors import ShapeError
 from graphspec.graph.builder import Builder
 from graphspec.graph.constraints import CONSTRAINTS, Constraint
@@ -24,5 +25,5 @@ from graphspec.vocabulary.metrics.metric import Average
 __all__ = ["ACTIVATIONS", "CALLBACKS", "CELLS", "CONSTRAINTS", "INITIALIZERS", "LAYERS", "LOSSES", "METRICS", "OPS"]
 __all__ += ["OPTIMIZERS", "REGULARIZERS", "SCHEDULES"]
 __all__ += ["Activation", "Average", "Builder", "Callback", "CallbackState", "Constraint", "Context", "Initializer"]
-__all__ += ["Layer", "Loss", "Metric", "MetricState", "Op", "Optimizer", "Regularizer", "Schedule", "ShapeError"]
+__all__ += ["Layer", "Loss", "Metric", "MetricState", "Old", "Op", "Optimizer", "Regularizer", "Schedule", "ShapeError"]
 __all__ += ["Type", "Value", "decomposes", "op"]

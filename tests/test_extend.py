@@ -21,13 +21,14 @@ import graphspec as gs
 from graphspec import extend
 from graphspec.base import config
 from graphspec.base.config import Config, Registry
+from graphspec.base.errors import GivenText
 from graphspec.engine.training import choose_workers as choose
 from graphspec.engine.training.prepare import FitData, prepare_fit
 from graphspec.language.explain import REGISTRIES
 from graphspec.language.schema import accepted, schema
 
 PAGE = (ROOT / "docs" / "plugins.md").read_text(encoding="utf-8")
-PLUGIN, USE, TILTED = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
+PLUGIN, USE, TILTED, SOFTER = re.findall(r"^```python\n(.*?)^```$", PAGE, re.M | re.S)
 PACKAGE = ROOT / "examples" / "plugin"
 
 
@@ -216,3 +217,25 @@ def test_every_registry_and_its_base_are_there() -> None:
 def test_importing_graphspec_does_not_import_it() -> None:
     code = "import sys, graphspec, graphspec.api.model; sys.exit('graphspec.extend' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_old_names_of_a_plugin(registries: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extend.LAYERS, "old", {})
+    (tmp_path / "softer.py").write_text(SOFTER, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "softer", raising=False)
+    importlib.import_module("softer")
+    old, new = re.findall(r"^`(\{type: \w+,.*?\})` is then `(.*?)`", PAGE, re.M)[0]
+
+    def spec(layer: str) -> GivenText:
+        head = "graphspec: 1\nname: s\ninputs: {x: {shape: [3]}}\nlayers:\n  - "
+        return GivenText("s.yaml", head + layer + "\n  - {name: y, type: Dense, units: 1}\noutputs: {y: {loss: mse}}\n")
+
+    found = [(d.code, d.severity, d.message) for d in gs.validate(spec(old))]
+    assert [message for *_, message in found] == [
+        "'Squash' is written `Soften` since softer 2.0",
+        "'amount' is written `factor` since softer 2.0",
+        "'sigmoid' is written `logistic` since softer 2.0",
+    ]
+    assert {(code, severity) for code, severity, _ in found} == {("GS112", "warning")}
+    assert gs.compile(spec(old)).spec.document == gs.compile(spec(new)).spec.document

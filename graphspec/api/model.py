@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 
+GONE = {
+    "concrete": "it was one of 0.2; `model.summary()` shows the shapes",
+    "update": "it was one of 0.2; the state of the optimizer is in the checkpoint of a run, and in a pickled model",
+}
+"""Attributes of earlier versions, and what there is today."""
+
+
 class Model(Explainable):
     """A network with its weights, created by :func:`compile` or :func:`load`.
 
@@ -394,7 +401,8 @@ class Model(Explainable):
         def __getattr__(self, name: str) -> Any:
             """Say what to write in place of an attribute that models of other libraries have."""
             text = f"a graphspec model has no attribute '{name}'"
-            raise AttributeError(f"{text}: {said}" if (said := from_keras.ATTRIBUTES.get(name)) else text)
+            said = from_keras.ATTRIBUTES.get(name) or GONE.get(name)
+            raise AttributeError(f"{text}: {said}" if said else text)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the document, what layers have learnt, the weights and the optimizer's state."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from graphspec.base.deprecation import name_today
 from graphspec.base.errors import Problem, UsageError, did_you_mean
 from graphspec.base.text import count
 
@@ -32,6 +33,10 @@ else:
             if len(args) > len(required):
                 example = f"{first}=…" if (first := next(iter(cls.model_fields), "")) else ""
                 raise UsageError(f"give the arguments of {cls.__name__} by name, such as `{cls.__name__}({example})`")
+            for name in cls.old_keys.keys() & kwargs.keys():
+                if (today := name_today(cls.__name__, name, cls.old_keys)) in kwargs:
+                    raise UsageError(f"`{today}` of {cls.__name__} is given twice, once as `{name}`")
+                kwargs[today] = kwargs.pop(name)
             by_place = dict(zip(required, args, strict=False))
             if twice := next((name for name in by_place if name in kwargs), None):
                 raise UsageError(f"`{twice}` of {cls.__name__} is given twice")

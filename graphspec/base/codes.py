@@ -25,6 +25,7 @@ class Code(StrEnum):
     UNKNOWN_VERSION = "GS109"
     DOCUMENT_TOO_LARGE = "GS110"
     UNKNOWN_CLASS = "GS111"
+    OLD_NAME = "GS112"
 
     # GS2: the graph.
     UNKNOWN_NODE = "GS201"

@@ -20,6 +20,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic_core import PydanticCustomError
 
 from graphspec.base.arguments import Called
+from graphspec.base.deprecation import Old, name_today
 from graphspec.base.errors import Code, Problem, did_you_mean, shorten
 from graphspec.base.libraries import names_in
 from graphspec.base.synonyms.keys import fold, otherwise, synonym
@@ -45,14 +46,16 @@ def invalid(
     code: Code = Code.VALUE_NOT_ALLOWED,
     key: str | None = None,
     show_value: bool = False,
+    old: Old | None = None,
 ) -> PydanticCustomError:
     """Return the exception by which a validator reports a :class:`Problem`.
 
     ``message``: the problem of the argument. A validator of the whole model reports a problem of the argument ``key``,
     or of the object if there is no key; ``show_value``: append the value, as it is written in the spec, to the message:
-    ``…, not 3``.
+    ``…, not 3``. ``old``: what the value is today, if it is a name of older versions.
     """
-    context = {"message": message, "problem": Problem(code, message, hint, key), "show_value": show_value}
+    problem = Problem(code, message, hint, key, old=old)
+    context = {"message": message, "problem": problem, "show_value": show_value}
     return PydanticCustomError(code.value, "{message}", context)
 
 
@@ -124,6 +127,11 @@ class Config(BaseModel, metaclass=Called):
     """Arguments that may be larger than float32, since the graph has a number that is computed from them."""
     neutral: ClassVar[Mapping[str, Neutral]] = {}
     """Keys that are accepted without effect if their value is neutral. A field of the same name takes precedence."""
+
+    old_keys: ClassVar[Mapping[str, Old]] = {}
+    """Keys of older versions: specs with one go on, with a warning, and ``graphspec upgrade`` rewrites it."""
+    old_values: ClassVar[Mapping[str, Mapping[str, Old]]] = {}
+    """By key, words of older versions, likewise."""
 
     def __init_subclass__(cls, **attributes: Any) -> None:
         """Take the keywords of a class statement as attributes: ``class Sum(Layer, supports_masking=True)``."""
@@ -217,6 +225,7 @@ class Registry(Generic[T]):
         self._folded_refused: dict[str, str] = {}
         self._folded_count = -1
         self.refused: dict[str, tuple[str, str]] = {}  # names of Keras, with the reason and the replacement
+        self.old: dict[str, Old] = {}  # names of older versions
 
     def found_in(self, package: str, families: Mapping[str, str] | None = None) -> None:
         """Declare the modules of the classes: all names, in order, by the module of ``package`` (its ``names.json``).
@@ -298,6 +307,9 @@ class Registry(Generic[T]):
             for known in (name, snake):
                 if known in self._modules and (cls := self.get(known)) is not None:
                     return cls
+            today = name_today(package, name, self.old, stacklevel=4)
+            if today is not None and (cls := self.get(today)) is not None:
+                return cls
         why = f" ({': '.join(self.refused[name])})" if name in self.refused else ""
         close = None if why or name.startswith("_") else did_you_mean(name, self.public())
         why = why or (f"; {close}" if close else "")
@@ -335,6 +347,8 @@ class Registry(Generic[T]):
         return "; ".join(filter(None, [*load_plugins(), self._suggest(name)])) or None
 
     def _suggest(self, name: str) -> str | None:
+        if name in self.old:
+            return self.old[name].hint
         family = [known for known in self.names() if known.startswith(f"{name.partition('.')[0]}.")]
         if "." in name and family:  # ops.summ
             return did_you_mean(name, family) or f"they are {', '.join(family[:_FEW])}, …"
@@ -385,7 +399,7 @@ class Registry(Generic[T]):
             raise invalid(f"names {name}, which is refused: {reason}", hint, key=key)
         if cls is None:
             text = f"names an unknown {self.kind} '{name}'"
-            raise invalid(text, self.suggest(name), code=Code.UNKNOWN_CLASS, key=key)
+            raise invalid(text, self.suggest(name), code=Code.UNKNOWN_CLASS, key=key, old=self.old.get(name))
         try:
             return cls.model_validate(arguments)
         except ValidationError as error:

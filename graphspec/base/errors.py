@@ -31,6 +31,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self
 
 from graphspec.base.codes import Code as Code  # who makes diagnostics takes it from here
+from graphspec.base.deprecation import Old
 from graphspec.base.text import character_width, display_width, line_of, printable, wrapped
 
 Severity = Literal["error", "warning"]
@@ -110,6 +111,7 @@ class Problem:
     key: str | None = None  # the key of the spec whose value is wrong; the diagnostic points there
     span: tuple[int, int] | None = None  # the part of that value, a text, that is wrong
     severity: Severity = "error"
+    old: Old | None = None  # what the wrong name is today, if it is one of older versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -511,6 +513,7 @@ class RunError(GraphspecError):
 class Place(Protocol):
     """A value of a document with its position, such as a :class:`graphspec.language.tree.Tree`."""
 
+    value: Any
     mark: Mark
     path: str
     origin: Mark | None  # the position of the value's definition, if it came from a variable
@@ -524,13 +527,42 @@ class Place(Protocol):
         """Return the path of a key."""
 
 
+@dataclass(frozen=True, slots=True)
+class Renaming:
+    """A name of older versions in a spec: a key, or a value. ``mark`` is where it is written."""
+
+    mark: Mark
+    path: str
+    name: str
+    old: Old
+    is_key: bool
+
+    @property
+    def place(self) -> tuple[Mark | str, bool]:
+        """What tells it from others: its position, or its path where it was not read from a text."""
+        return self.path if self.mark.line is None else self.mark, self.is_key
+
+    def diagnostic(self, more: str = "; `graphspec upgrade` does it") -> Diagnostic:
+        """Return the diagnostic about it. ``more``: what its hint says if it is in a file."""
+        text = f"'{self.name}' is written `{self.old.use}` since {self.old.since}"
+        hint = f"write `{self.old.use}`" + (more if self.mark.line is not None else "")
+        return Diagnostic.at(self.mark, Code.OLD_NAME, text, path=self.path, hint=hint, severity="warning")
+
+
 class Problems:
     """Collects diagnostics. A repeated problem at one position (a block's node in many instances) is kept once."""
 
     def __init__(self) -> None:
         self.found: list[Diagnostic] = []
+        self.renamed: list[Renaming] = []  # of what was found, the names of older versions
         self._seen: set[tuple[object, ...]] = set()
         self._wrong: set[tuple[object, ...]] = set()
+
+    def copy(self) -> Problems:
+        """Return a copy, which collects problems of its own."""
+        copy = Problems()
+        copy.found, copy.renamed, copy._seen, copy._wrong = [*self.found], [], {*self._seen}, {*self._wrong}
+        return copy
 
     def check(self) -> None:
         """Raise a SpecError of everything that was collected."""
@@ -550,16 +582,26 @@ class Problems:
             self._seen.add(key)
             self.found.append(Diagnostic.at(mark, code, message, path=path, hint=hint))
 
-    def value(self, tree: Place, code: str, message: str, *, hint: str | None = None) -> None:
-        """Report at a value. If it came from a variable, the hint names the position of its definition."""
+    def value(self, tree: Place, code: str, message: str, *, hint: str | None = None, old: Old | None = None) -> None:
+        """Report at a value. If it came from a variable, the hint names the position of its definition.
+
+        ``old``: what it is today, if it is a name of older versions.
+        """
+        if old is not None:
+            self.renamed.append(Renaming(tree.origin or tree.mark, tree.path, tree.value, old, is_key=False))
         if origin := tree.origin:
             place = "by --set" if origin.file == SET else f"at line {origin.line}" if origin.line else "elsewhere"
             hint = f"{hint}; the value is set {place}" if hint else f"the value is set {place}"
         self.at(tree.mark, code, message, path=tree.path, hint=hint)
 
-    def key(self, tree: Place, key: str, code: str, message: str, *, hint: str | None = None) -> None:
-        """Report at a key of the mapping ``tree``."""
-        self.at(tree.key_marks.get(key, tree.mark), code, message, path=tree.child_path(key), hint=hint)
+    def key(
+        self, tree: Place, key: str, code: str, message: str, *, hint: str | None = None, old: Old | None = None
+    ) -> None:
+        """Report at a key of the mapping ``tree``; ``old`` as for :meth:`value`."""
+        mark, path = tree.key_marks.get(key, tree.mark), tree.child_path(key)
+        if old is not None:
+            self.renamed.append(Renaming(mark, path, key, old, is_key=True))
+        self.at(mark, code, message, path=path, hint=hint)
 
     def node(self, tree: Place, code: str, message: str, *, hint: str | None = None, subject: str = "") -> None:
         """Report at a whole mapping, marked by its first key."""

@@ -16,12 +16,13 @@ from graphspec.cli.schema import lsp, schema
 from graphspec.cli.search import search
 from graphspec.cli.summary import diff, plot, summary
 from graphspec.cli.train import train
+from graphspec.cli.upgrade import upgrade
 from graphspec.cli.usage import app_of
 from graphspec.cli.validate import validate
 
 COMMANDS = (
     *(init, import_, data, validate, explain, summary, plot, train, search),
-    *(evaluate, report, predict, export, page, serve, card, inspect, diff, schema, lsp, doctor),
+    *(evaluate, report, predict, export, page, serve, card, inspect, diff, upgrade, schema, lsp, doctor),
 )
 
 app = app_of(COMMANDS)

@@ -181,6 +181,7 @@ def _changed_by(entry: Entry) -> tuple[str, ...]:
     return (entry.path,)
 
 
+_MEANT = re.compile(r"did you mean ['`*]([^'`?]+)['`*]\?|for example '([^']+)'$|^write `([^`]+)`; `graphspec upgrade`")
 _CODE = re.compile(r"`([^`]+)`")
 _PAIR = re.compile(r"""["']?(\w+)["']?: (\S.*)""")
 _ELSEWHERE = re.compile(r"; the value is set (at line \d+|elsewhere|by --set)$")
@@ -283,8 +284,8 @@ class _Repair(_Writer):
         """Yield the names that a wrong one probably stands for."""
         if (entry := self.entry) is None:
             return
-        for match in re.finditer(r"did you mean ['`*]([^'`?]+)['`*]\?|for example '([^']+)'$", self.hint):
-            word = match[1] or match[2]
+        for match in _MEANT.finditer(self.hint):
+            word = match[1] or match[2] or match[3]
             title = f"replace it by '{word}'"
             if self.is_key:
                 path = child_path(entry.parent.path, word)

@@ -532,7 +532,7 @@ def _config(name: str, tree: Tree, problems: Problems) -> Column | None:
     cls = COLUMNS.get(kind.value)
     if cls is None:
         message = f"{subject} has an unknown type '{kind.value}'"
-        problems.value(kind, Code.UNKNOWN_CLASS, message, hint=_hint_of(kind.value))
+        problems.value(kind, Code.UNKNOWN_CLASS, message, hint=_hint_of(kind.value), old=COLUMNS.old.get(kind.value))
         return None
     body = tree if kind is not tree else Tree({}, tree.mark, path=tree.path)
     return validate(cls, body, subject, problems, without=("type",))

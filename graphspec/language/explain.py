@@ -179,9 +179,11 @@ class _Explanation:
             hint = neutral.hint(defaults | self.tree.plain()) if callable(neutral.hint) else neutral.hint
             not_allowed(value, text, self.problems, hint or f"remove `{key}`")
         elif self.torn.get(key) != "":  # else it is the rest of a value that has been reported
-            hint = self.torn.get(key) or self.cls.elsewhere.get(key) or self.synonyms.get(key)
+            old = self.cls.old_keys.get(key)
+            hint = self.torn.get(key) or (old and old.hint) or self.cls.elsewhere.get(key) or self.synonyms.get(key)
             hint = hint or did_you_mean(key, _fields(self.cls)) or self._keys_hint()
-            self.problems.key(self.tree, key, Code.UNKNOWN_KEY, f"unknown key '{key}' of {self.subject}", hint=hint)
+            text = f"unknown key '{key}' of {self.subject}"
+            self.problems.key(self.tree, key, Code.UNKNOWN_KEY, text, hint=hint, old=old)
 
     def _whole(self, error: Mapping[str, Any]) -> None:
         """Report an error of the whole mapping: at the key that the error names, or else at the mapping."""
@@ -230,7 +232,11 @@ class _Explanation:
         if problem.code == Code.UNKNOWN_CLASS:
             hint = unknown_name or problem.hint or hint
         message = f"`{name}` of {self.subject} {problem.message}"
-        self.problems.value(at, problem.code, message, hint=hint or problem.hint or default)
+        old, words = problem.old, self.cls.old_values.get(name.partition("[")[0], {})
+        if isinstance(at.value, str) and at.value in words:
+            old = words[at.value]
+            hint = old.hint
+        self.problems.value(at, problem.code, message, hint=hint or problem.hint or default, old=old)
 
     def _accepts(self, key: str, value: Any) -> bool:
         try:

@@ -197,7 +197,8 @@ def replaced(tree: Tree, path: str, value: Tree, written: str) -> Tree:
 def _refuse_short_path(tree: Tree, steps: Sequence[str], written: str) -> None:
     """Raise UsageError for a key that has another place, such as ``epochs`` or ``training.learning_rate``."""
     parent = tree if len(steps) == 1 else tree.get("training")
-    if (len(steps) == 1 and steps[0] in KEYS) or (parent is not None and parent.get(steps[-1]) is not None):
+    known = KEYS if len(steps) == 1 else TrainingKeys.old_keys
+    if steps[-1] in known or (parent is not None and parent.get(steps[-1]) is not None):
         return
     meant = corrected(tree, steps[-1:], written.strip())
     if meant is None or (len(steps) > 1 and "training.optimizer." not in meant.partition("=")[0]):

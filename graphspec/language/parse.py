@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from graphspec.base.config import Config, PositiveInt, SchemaOf, Texts, setting, with_article
-from graphspec.base.errors import Code, Diagnostic, Problems, SpecError, did_you_mean
+from graphspec.base.errors import Code, Diagnostic, Problems, Renaming, SpecError, did_you_mean
 from graphspec.base.files import ARCHIVE, DATA_SUFFIXES, DATABASES, TABLES, suffix_of
 from graphspec.base.synonyms.keys import hint_in, tables
 from graphspec.language.declarations import SUFFIXES, DataSource, Every, NodeDecl, Ref, Spec, TextForm, Windows
@@ -24,6 +24,7 @@ from graphspec.language.override import with_form
 from graphspec.language.read import Source, read
 from graphspec.language.sections import KEYS, REQUIRED, mapping, of_items, parse_heads, parse_inputs, parse_training
 from graphspec.language.tree import Tree, format_names, format_value, intended_keys, is_flag, not_allowed, wrong_type
+from graphspec.language.upgrade import joined, renamed
 from graphspec.vocabulary.layers import LAYERS, Layer
 
 if TYPE_CHECKING:
@@ -354,6 +355,9 @@ _MISSING = {
 }
 
 
+_ROUNDS = 9  # a name may have been changed several times, and a new class shows old keys
+
+
 def parse(source: Source, sets: Sequence[str] = ()) -> tuple[Spec | None, list[Diagnostic]]:
     """Read, expand and parse a spec: a file's path or a dict, with overrides ``key.path=VALUE``.
 
@@ -372,14 +376,34 @@ def parse_tree(
     tree: Tree, base: Path | None, problems: Problems | None = None, form: str | None = None
 ) -> tuple[Spec | None, list[Diagnostic]]:
     """Expand and parse a document that has been read, with the problems of reading, as its first or another form."""
-    problems = problems or Problems()
+    spec, found, _ = parse_renamed(tree, base, problems, form)
+    return spec, found
+
+
+def parse_renamed(
+    tree: Tree, base: Path | None, problems: Problems | None = None, form: str | None = None
+) -> tuple[Spec | None, list[Diagnostic], list[Renaming]]:
+    """Return the spec and its problems as :func:`parse_tree`, and the names of older versions that were replaced in it."""
+    names: list[Renaming] = []
+    for _ in range(_ROUNDS):
+        collected = Problems() if problems is None else problems.copy()
+        spec = _parse_once(tree, base, collected, form)
+        tree, more = renamed(tree, collected.renamed) if collected.renamed else (tree, [])
+        if not more:
+            break
+        names = joined(names, more)
+    found = [*collected.found, *(name.diagnostic() for name in names)]
+    return spec, sorted(found, key=Diagnostic.sort_key), names
+
+
+def _parse_once(tree: Tree, base: Path | None, problems: Problems, form: str | None) -> Spec | None:
     _check_document(tree, problems)
     form, changed = with_form(tree, form, problems)
     expanded = expand(changed, problems)
     spec = None if expanded.overflow else replace(_spec(tree, expanded, base, problems), form=form)
     for with_more in (_with_inputs, _with_folds):
         spec = None if spec is None else replace(spec, data=with_more(spec, problems))
-    return spec, sorted(problems.found, key=Diagnostic.sort_key)
+    return spec
 
 
 def of_form(spec: Spec, form: str) -> tuple[Spec | None, list[Diagnostic]]:
@@ -593,7 +617,8 @@ def _parse_layer(item: Item, problems: Problems, blocks: Sequence[str]) -> Layer
         return None
     if cls is None:
         hint = unknown_layer_hint(tree, kind, blocks)
-        problems.value(tree.value["type"], Code.UNKNOWN_CLASS, f"unknown layer '{kind}'", hint=hint)
+        text, old = f"unknown layer '{kind}'", LAYERS.old.get(kind)
+        problems.value(tree.value["type"], Code.UNKNOWN_CLASS, text, hint=hint, old=old)
         return None
     without = (*(k for k in ENTRY_KEYS if k not in own), *cls.call_arguments, *cls.call_options)
     copied = tree.text("name") if tree.get("repeat") is not None else None  # an error concerns all copies

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, WithJsonSchema
 
 from graphspec.base.config import ANY_VALUE, FROM_LIST, MAX_SIZE, Config, Neutral, PositiveInt, SchemaOf, named, setting
+from graphspec.base.deprecation import Old
 from graphspec.base.errors import Code, Problems, did_you_mean
 from graphspec.base.synonyms.keys import fold, means_null, number_hint
 from graphspec.base.text import count
@@ -177,6 +178,9 @@ class InputKeys(Config):
         "tensor": Neutral((None,), "a spec contains no tensors"),
         "input_tensor": Neutral((None,), "a spec contains no tensors"),
     }
+    old_values: ClassVar[Mapping[str, Mapping[str, Old]]] = {
+        "shape": dict.fromkeys(("None", "none", "nil", "NaN", "nan", "NA", "na", "undefined"), Old("null", "0.3"))
+    }
 
     shape: Annotated[list[Any] | None, WithJsonSchema({"type": "array", "items": _DIMENSION})] = setting(None, SHAPE)
     dtype: Literal["float32", "int32", "int64", "uint8", "bool", "string"] = setting("float32", "Type of the values.")
@@ -294,14 +298,14 @@ def parse_inputs(tree: Tree, problems: Problems) -> dict[str, InputDecl]:
         if not mapping(child, subject, problems, f"for example `{name}: {{shape: [13]}}`"):
             continue
         keys = validate(InputKeys, child, subject, problems)
-        shape = _shape_of(name, child, problems)
+        shape = _shape_of(name, child, tree, problems)
         if keys is not None and shape is not None:
             mark = tree.key_marks.get(name, child.mark)
             inputs[name] = InputDecl(name, shape, keys.dtype, mark, child, keys.column, keys.description)
     return inputs
 
 
-def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
+def _shape_of(name: str, tree: Tree, inputs: Tree, problems: Problems) -> tuple[int | str, ...] | None:
     """Return the dimensions of an input. Texts have one axis, of size 1 if the spec does not say more."""
     shape, dtype = tree.get("shape"), tree.get("dtype")
     texts = dtype is not None and dtype.value == STRING
@@ -315,10 +319,10 @@ def _shape_of(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...
         message = f"input '{name}' has {len(shape.value)} axes, but texts have one"
         not_allowed(shape, message, problems, "write `[1]` for one text per row, or `[null]` for several")
         return None
-    return _shape(name, shape, problems)
+    return _shape(name, shape, inputs, problems)
 
 
-def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] | None:
+def _shape(name: str, tree: Tree, inputs: Tree, problems: Problems) -> tuple[int | str, ...] | None:
     """Return the dimensions. ``null`` on axis k of input ``x`` becomes ``x_k``, where the batch is axis 0."""
     if not isinstance(tree.value, list):
         return None
@@ -340,10 +344,18 @@ def _shape(name: str, tree: Tree, problems: Problems) -> tuple[int | str, ...] |
         elif isinstance(value, str):
             shape.append(value)
             if value == "N" or means_null(value) or not re.fullmatch(r"[^\W\d]\w*", value):
-                not_allowed(item, f"'{value}' cannot name {dimension}", problems, _no_name_hint(value))
+                text, hint = f"'{value}' cannot name {dimension}", _no_name_hint(value)
+                problems.value(item, Code.VALUE_NOT_ALLOWED, text, hint=hint, old=_old_word(value, inputs))
         elif not item.unknown:
             wrong_type(item, f"{dimension} must be an integer, null or a word", problems, varies, "an integer")
     return None if tree.unknown or len(problems.found) > before else tuple(shape)
+
+
+def _old_word(value: str, inputs: Tree) -> Old | None:
+    """Return what a word of a shape is today; None for one that occurs again: it says that sizes are equal."""
+    shapes = [shape.value for child in inputs.value.values() if (shape := child.get("shape")) is not None]
+    words = [item.value for shape in shapes if isinstance(shape, list) for item in shape]
+    return InputKeys.old_values["shape"].get(value) if words.count(value) == 1 else None
 
 
 def _no_name_hint(value: str) -> str:

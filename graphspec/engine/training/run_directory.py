@@ -238,8 +238,10 @@ def _check_belongs(path: Path, found: str | None, expected: Sequence[str], what:
 
 def refuse_other_spec(model: Session, directory: Path) -> None:
     """Raise UsageError if the spec differs from the one of the run in more than ``epochs`` and the places of its data."""
-    documents = read_json(directory / "spec.json"), document_for(model.spec, directory)
-    before, now = (comparable(_without_epochs(document)) for document in documents)
+    written = read_json(directory / "spec.json")
+    before, now = (comparable(_without_epochs(each)) for each in (written, document_for(model.spec, directory)))
+    if before != now and (spec := parse(written)[0]) is not None:  # it may have names of older versions
+        before = comparable(_without_epochs(spec.document))
     if before != now:
         changed = ", ".join(sorted(_differences(before, now))[:5])
         text = f"the spec differs from the one in {directory} ({changed})"
