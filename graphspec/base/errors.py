@@ -25,7 +25,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self
@@ -232,6 +231,8 @@ _HTML_COLOURS = {"1;31": "#e5484d", "1;33": "#c77800", "1;34": "#3b82f6", "1;36"
 
 def render_html(diagnostics: Iterable[Diagnostic]) -> str:
     """Return ``diagnostics`` as HTML that contains no script and loads nothing; all text of specs is escaped."""
+    from html import escape
+
     text = escape(render(diagnostics, colour=True))  # the only escape characters left are those of the colours
 
     def span(found: re.Match[str]) -> str:
