@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from graphspec.base.codes import Code as Code  # who makes diagnostics takes it from here
 from graphspec.base.text import character_width, display_width, line_of, printable, wrapped
@@ -55,8 +55,7 @@ class GivenText(SourceFile):
     """The text of a source that is no file, such as a cell of a notebook, with a name for messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A position in a source file: 1-based line and column, and the number of characters to underline.
 
     For a value of a dict, ``line`` and ``column`` are None and the file is ``<dict>``.
