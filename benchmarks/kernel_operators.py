@@ -15,7 +15,7 @@ from graphspec.graph.ops.elementwise import gelu
 from graphspec.graph.ops.indexing import add_rows, gather_sum, gather_sum_gradient
 from graphspec.graph.ops.normalization import normalize, normalize_gradient
 from graphspec.graph.ops.recurrent import gru_factors, lstm_back, lstm_factors, lstm_state
-from graphspec.graph.optimizers.elementwise import adam_idle
+from graphspec.graph.optimizers.moments import adam_idle
 
 Array = np.ndarray[Any, Any]
 RANDOM = np.random.default_rng(0)

@@ -25,7 +25,8 @@ from graphspec.graph.kernels.depthwise import depthwise, depthwise_gradient
 from graphspec.graph.kernels.one_call import runner
 from graphspec.graph.kernels.winograd import winograd_gradient, winograd_input, winograd_output
 from graphspec.graph.ops.elementwise import relu_gradient
-from graphspec.graph.optimizers.elementwise import adam, rmsprop, sgd
+from graphspec.graph.optimizers.elementwise import rmsprop, sgd
+from graphspec.graph.optimizers.moments import adam
 from graphspec.graph.optimizers.optimizer import BLOCK
 
 Array = np.ndarray[Any, Any]

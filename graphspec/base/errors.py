@@ -25,10 +25,9 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, replace
 from functools import cache
-from html import escape
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, NamedTuple, Protocol, Self
 
 from graphspec.base.codes import Code as Code  # who makes diagnostics takes it from here
 from graphspec.base.deprecation import Old
@@ -57,8 +56,7 @@ class GivenText(SourceFile):
     """The text of a source that is no file, such as a cell of a notebook, with a name for messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Mark:
+class Mark(NamedTuple):
     """A position in a source file: 1-based line and column, and the number of characters to underline.
 
     For a value of a dict, ``line`` and ``column`` are None and the file is ``<dict>``.
@@ -234,6 +232,8 @@ _HTML_COLOURS = {"1;31": "#e5484d", "1;33": "#c77800", "1;34": "#3b82f6", "1;36"
 
 def render_html(diagnostics: Iterable[Diagnostic]) -> str:
     """Return ``diagnostics`` as HTML that contains no script and loads nothing; all text of specs is escaped."""
+    from html import escape
+
     text = escape(render(diagnostics, colour=True))  # the only escape characters left are those of the colours
 
     def span(found: re.Match[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import errno
-import functools
 import json
 import os
 import sys
@@ -12,9 +11,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, ParamSpec, TextIO
-
-import typer
+from typing import TYPE_CHECKING, Any, TextIO
 
 from graphspec.base.errors import SHOWN, Code, Diagnostic, Diagnostics, GraphspecError, RunError, SpecError, UsageError
 from graphspec.base.libraries import other_distribution
@@ -24,7 +21,6 @@ from graphspec.cli.stopping import signal_of, stopped_by
 if TYPE_CHECKING:
     from graphspec.base.document import Block
 
-P = ParamSpec("P")
 BROKEN_PIPE, INTERNAL = 141, 70  # exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE
 SLOW = 2.0  # seconds
 
@@ -211,17 +207,12 @@ def _discard(stream: TextIO) -> None:
         stream.flush()
 
 
-def guarded(command: Callable[P, int | None]) -> Callable[P, None]:
-    """Wrap a command: exceptions become messages on stderr and exit statuses, never a traceback."""
-
-    @functools.wraps(command)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        _explainable.clear()
-        status = attempt(lambda: command(*args, **kwargs))
-        _point_to_explanations()
-        raise typer.Exit(status)
-
-    return run
+def status_of(command: Callable[[], int | None]) -> int:
+    """Run a command and return its exit status: exceptions become messages on stderr, never a traceback."""
+    _explainable.clear()
+    status = attempt(command)
+    _point_to_explanations()
+    return status
 
 
 _NO_MEMORY = ("failed to map segment", "Cannot allocate memory", "error return without exception set", "bad_alloc")

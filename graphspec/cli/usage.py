@@ -7,8 +7,9 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache
-from typing import Annotated, Any, NoReturn
+from functools import cache, wraps
+from inspect import unwrap
+from typing import Annotated, Any, NoReturn, ParamSpec, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,7 +17,8 @@ from typer.core import TyperCommand, TyperGroup
 from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.base.files import TABLES
 from graphspec.base.text import shell
-from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
+from graphspec.cli import options
+from graphspec.cli.console import attempt, complain, on_stdout, out, status_of
 from graphspec.cli.options import flag, with_alone
 
 # The text of ``--help``: plain lines that fit the terminal, without the types that typer adds to names.
@@ -176,7 +178,7 @@ class Commands(TyperGroup):
         given = args[0] if args else options.get("args")
         words = list(sys.argv[1:] if given is None else given)
         try:
-            with on_stdout():  # `guarded` handles write errors inside commands
+            with on_stdout():  # `status_of` handles write errors inside commands
                 status = super().main(*args, **options)
         except _ClickException as error:
             if type(error).__name__ == "NoArgsIsHelpError":
@@ -212,10 +214,25 @@ def graphspec(
     """
 
 
+P = ParamSpec("P")
+
+
+def _guarded(command: Callable[P, int | None]) -> Callable[P, None]:
+    """Wrap a command for typer. Names in its annotations may be those of ``options``, which it then need not import."""
+    plain = unwrap(command)
+    plain.__annotations__.update(get_type_hints(plain, localns=vars(options), include_extras=True))
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise typer.Exit(status_of(lambda: command(*args, **kwargs)))
+
+    return run
+
+
 def app_of(commands: Iterable[Callable[..., int | None]]) -> typer.Typer:
     """Return the command line of these commands."""
     app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None)
     for command in commands:
-        app.command(cls=HelpText)(guarded(command))
+        app.command(cls=HelpText)(_guarded(command))
     app.callback()(graphspec)
     return app

@@ -10,18 +10,18 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import quote
 
-import typer
-
 from graphspec.base.errors import NOWHERE, SET, Code, Diagnostic, render_json
 from graphspec.base.gc_pause import gc_paused
 from graphspec.base.text import count
 from graphspec.base.version import __version__
 from graphspec.cli.console import out_wrapped, print_diagnostics, write_data
-from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
 from graphspec.cli.targets import checked_whole, is_onnx, is_run
 from graphspec.graph.ir.dims import LearntSize
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the command also runs without typer
+    import typer
+
+    from graphspec.cli.options import Allow, AllowOutside, Opset, Sets, Target, argument, flag
     from graphspec.engine.compiler.check import Checked
 
 # Diagnostics in the formats of other programs: GitHub's workflow commands, and SARIF 2.1.0. Sources: "Workflow

@@ -6,8 +6,9 @@ Ranges of ids are intervals of a graph's values, and the intervals of its inputs
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
+from typing import NamedTuple
 
 from graphspec.base.errors import ShapeError
 from graphspec.graph.ir.graph import ANY, Graph, Node, Range, Shape, Type, Value, of_array, of_dtype, show
@@ -136,8 +137,7 @@ def bounded(cls: type[Op]) -> bool:
     return cls.copied_inputs is not None or cls.bounds is not Op.bounds
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple):
     """The range that a value must have, and the spec node with the lookup that requires it."""
 
     value: Value

@@ -13,7 +13,7 @@ the pixels. Each leaf depends on raw inputs of the network, its *sources*, to wh
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import prod
 from typing import NamedTuple
 
@@ -314,16 +314,14 @@ def _split(graph: Graph, nodes: list[Node], chosen: set[str], alike: set[str]) -
 _CHANNELS = (1, 3, 4)
 
 
-@dataclass(frozen=True)
-class Leaf:
+class Leaf(NamedTuple):
     """A value at which differentiable computation begins; ``sources`` are the raw inputs on which it depends."""
 
     value: Value
     sources: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Frontier:
+class Frontier(NamedTuple):
     """A graph, cut at the ``leaves``, the values to differentiate by.
 
     The ``sides`` are other values that the differentiable part reads, such as masks; they stay as they are for a row. The

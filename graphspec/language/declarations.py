@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from graphspec.base.errors import Mark, NodeRef, shorten
 from graphspec.base.text import printable
@@ -93,8 +93,7 @@ class NodeDecl:
         return self.tree.first_key
 
 
-@dataclass(frozen=True, slots=True)
-class HeadRefs:
+class HeadRefs(NamedTuple):
     """The nodes of a head, its target if that is an input or a node, and what scales it; each None if it is unknown."""
 
     layers: tuple[Ref | None, ...] = (None,)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from commands import graphspec
+from paths import ROOT
 
 from graphspec.__main__ import ALONE, BESIDE, app_for
 from graphspec.cli.app import COMMANDS
@@ -85,6 +86,21 @@ def test_a_command_in_a_file_of_its_name_loads_no_other() -> None:
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "graphspec.cli.validate" in loaded
     assert not {"graphspec.cli.app", "graphspec.cli.train", "numpy"} & {*loaded}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", ["penguins.yaml", "penguins.yaml none.yaml", "data -", "penguins.yaml --strict"])
+def test_files_alone_are_validated_without_typer_and_alike(words: str) -> None:
+    """``validate`` of files alone is called without typer, which any option loads."""
+    given = [word if word[:1] == "-" else str(ROOT / "specs" / word) for word in words.split()]
+    code = "import sys; from graphspec.__main__ import main; sys.argv[1:] = %r\ntry: main()\n"
+    code += "finally: print('typer' in sys.modules, file=sys.stderr)"
+    with_typer = graphspec("validate", *given)
+    command = [sys.executable, "-c", code % ["validate", *given]]
+    alone = subprocess.run(command, capture_output=True, text=True, check=False)
+    loaded = "-" in words
+    assert alone.stderr == f"{with_typer.stderr}{loaded}\n"
+    assert (alone.returncode, alone.stdout) == (with_typer.exit_code, with_typer.stdout)
 
 
 def test_each_command_that_is_loaded_alone_is_where_it_is_looked_for() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphspec.base.errors import Diagnostic, NodeRef, ShapeError
 from graphspec.graph.analysis import infer_shapes
@@ -103,8 +103,7 @@ class NodeCost:
     activations: int = 0  # bytes of the values that the node computes for one batch
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(NamedTuple):
     """The cost of a spec."""
 
     nodes: dict[str, NodeCost]  # the cost of every node, by name

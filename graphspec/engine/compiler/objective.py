@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from graphspec.engine.compiler.window_scale import is_scaled, scaled
 from graphspec.graph.builder import Builder
@@ -32,8 +32,7 @@ class Network(Protocol):
     def graph(self) -> Graph: ...
 
 
-@dataclass
-class Answers:
+class Answers(NamedTuple):
     """What an evaluation returns: the losses of the heads' answers, such as their members' mean, without penalties."""
 
     total: Value

@@ -437,8 +437,7 @@ def _inputs_of(nodes: Iterable[Node], values: Iterable[Value]) -> set[str]:
     return {v.name for node in nodes for v in node.inputs if v is not None} | {v.name for v in values}
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """The part of the flat vector that contains a trainable weight: ``vector[start:stop]``; zeros as padding follow."""
 
     param: Param

@@ -13,10 +13,9 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Generic, ParamSpec
+from typing import Any, Generic, NamedTuple, ParamSpec
 
 import numpy as np
 
@@ -124,8 +123,7 @@ def refuse_other_version(recorded: object, directory: Path, nodes: Iterable[Node
         raise UsageError(f"{text}{fix}, or start again with --overwrite")
 
 
-@dataclass(frozen=True)
-class Neighbour:
+class Neighbour(NamedTuple):
     """A call beside a compiled one that the kernel can do as well, by an optional ``operand``.
 
     It calls a function of NumPy, or the kernel of that name, with ``operands``, results last. A kernel of one input has no

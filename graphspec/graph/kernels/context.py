@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -51,8 +51,7 @@ class LocalGroup:
         return None
 
 
-@dataclass(frozen=True)
-class ShardedKernel:
+class ShardedKernel(NamedTuple):
     """The shared memory of a sharded kernel (k, n), for the batch of all workers: (batch, k) and (batch, n)."""
 
     inputs: Array

@@ -13,7 +13,7 @@ from pydantic import field_validator
 from graphspec.base.arrays.calls import Calls
 from graphspec.base.config import NonNegative, Positive, invalid, setting
 from graphspec.graph.ir.graph import Array, Param, Segment
-from graphspec.graph.optimizers.elementwise import Moments, accumulate_moments, adam_rate, adam_update
+from graphspec.graph.optimizers.moments import Moments, accumulate_moments, adam_rate, adam_update
 from graphspec.graph.optimizers.optimizer import OF_DECAY, OPTIMIZERS, Decay, Epsilon, Optimizer, arrays_of
 from graphspec.graph.optimizers.vectors import BLOCK, Vectors, blocks
 from graphspec.graph.schedules import Scheduled, rate_at

@@ -32,8 +32,7 @@ Idle = Callable[..., "Calls"]
 """Receives weights, a scratch buffer and the moments; returns the calls of an update with a gradient of 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lookup:
+class Lookup(NamedTuple):
     """The part of a vector of weights that contains rows of a looked-up weight."""
 
     touched: TouchedRows  # the rows that the step has written

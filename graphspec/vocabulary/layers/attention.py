@@ -16,8 +16,8 @@ from graphspec.graph.ir.graph import Layout, show
 from graphspec.graph.kernels.context import broadcast
 from graphspec.vocabulary import Builder, Code, ShapeError, Value, shapes_differ, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.core import DropRate, drop
 from graphspec.vocabulary.layers.layer import Layer
-from graphspec.vocabulary.layers.regularization import DropRate, drop
 
 Projected = tuple[Value, Value, Value]  # query, key and value
 Attended = tuple[Value, Value | None]  # the result and the attention weights

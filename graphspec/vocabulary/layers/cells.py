@@ -18,8 +18,8 @@ from graphspec.graph.ir.graph import Array, Layout
 from graphspec.vocabulary import Builder, Code, ShapeError, Value, not_fixed, wrong_size
 from graphspec.vocabulary.activations import ACTIVATIONS, Activation
 from graphspec.vocabulary.layers import layer as base
+from graphspec.vocabulary.layers.core import DropRate, drop
 from graphspec.vocabulary.layers.layer import Layer
-from graphspec.vocabulary.layers.regularization import DropRate, drop
 
 # Recurrences without an ONNX operator, unrolled step by step with ordinary operators.
 MAX_STEPS = 2_000  # steps that a layer is unrolled for

@@ -1,17 +1,28 @@
-"""Dense, its members, Embedding, Identity, Masking, Rescaling: layers on single values, vectors and ids."""
+"""Dense, its members, Embedding, Identity, Masking, Rescaling, Dropout: layers on single values, vectors and ids."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field
 
-from graphspec.base.config import ANY_VALUE, FloatOrFloats, Neutral, Positive, PositiveInt, described, invalid, setting
+from graphspec.base.config import (
+    ANY_VALUE,
+    FROM_LIST,
+    FloatOrFloats,
+    Neutral,
+    Positive,
+    PositiveInt,
+    described,
+    invalid,
+    setting,
+)
 from graphspec.graph.initializers import INITIALIZERS, oriented
-from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_dtype, wrong_size
+from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_dtype, wrong_rank, wrong_size
 from graphspec.vocabulary.layers import layer as base
-from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, as_float, cast_to, default_initializer, need_rank
+from graphspec.vocabulary.layers.layer import NEUTRAL, Layer, Seed, as_float, cast_to, default_initializer, need_rank
 
 
 class Dense(Layer, supports_masking=True):
@@ -271,3 +282,46 @@ class Rescaling(Layer, supports_masking=True):
             if key == "scale" or np.any(values):
                 Y = g.emit(op, (Y, g.constant(values)), {})
         return Y
+
+
+DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]  # the fraction that is dropped, below 1
+
+
+def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[int] = ()) -> Value:
+    """Emit dropout: in training, elements become 0 with probability ``rate``, others are scaled by 1 / (1 − rate).
+
+    Elements along the axes ``shared`` are dropped together.
+    """
+    if rate == 0.0:
+        return X
+    if shared:
+        return g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed)
+    attributes: dict[str, Any] = {} if seed is None else {"seed": seed}
+    return g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes)
+
+
+def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
+    """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
+    if noise_shape is None:
+        return ()
+    if len(noise_shape) != X.rank or any(n not in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True)):
+        sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
+        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
+        raise wrong_rank(text, f"use one entry per axis, {X.rank} with the batch: 1 or null", key="noise_shape")
+    return tuple(k for k, n in enumerate(noise_shape) if n == 1)
+
+
+class Dropout(Layer, supports_masking=True):
+    """In training, set random elements to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
+
+    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
+    """
+
+    rate: DropRate = setting(..., "The fraction of elements that are dropped.")
+    noise_shape: Annotated[tuple[PositiveInt | None, ...] | None, FROM_LIST] = setting(
+        None, "The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
+    )
+    seed: Seed = None
+
+    def lower(self, g: Builder, X: Value) -> Value:
+        return drop(g, as_float(g, X), self.rate, self.seed, shared_axes(X, self.noise_shape))

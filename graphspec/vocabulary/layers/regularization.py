@@ -1,60 +1,16 @@
-"""Dropout, noise, random values and penalties on activations: nothing is random outside training. StopGradient."""
+"""Other dropout, noise, random values and penalties on activations: nothing is random outside training. StopGradient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import sqrt
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import Field
-
-from graphspec.base.config import FROM_LIST, NonNegative, Positive, PositiveInt, Rate, described, invalid, setting
+from graphspec.base.config import NonNegative, Positive, Rate, described, invalid, setting
 from graphspec.graph.regularizers import L1L2
 from graphspec.vocabulary import Builder, Value, shapes_differ, show, wrong_rank
+from graphspec.vocabulary.layers.core import Dropout, DropRate, drop, shared_axes
 from graphspec.vocabulary.layers.layer import LAYERS, Layer, Seed, as_float, need_rank
 from graphspec.vocabulary.layers.spatial import DataFormat, by_rank, need_spatial
-
-DropRate = Annotated[float, Field(ge=0.0, lt=1.0)]  # the fraction that is dropped, below 1
-
-
-def drop(g: Builder, X: Value, rate: float, seed: int | None, shared: Sequence[int] = ()) -> Value:
-    """Emit dropout: in training, elements become 0 with probability ``rate``, others are scaled by 1 / (1 − rate).
-
-    Elements along the axes ``shared`` are dropped together.
-    """
-    if rate == 0.0:
-        return X
-    if shared:
-        return g.SharedDropout(X, rate=rate, shared=tuple(shared), seed=seed)
-    attributes: dict[str, Any] = {} if seed is None else {"seed": seed}
-    return g.Dropout(X, g.constant(rate, "float32"), g.constant(True), **attributes)
-
-
-def shared_axes(X: Value, noise_shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
-    """Return the axes that share one random value; raise GS301 if ``noise_shape`` does not broadcast to X."""
-    if noise_shape is None:
-        return ()
-    if len(noise_shape) != X.rank or any(n not in (None, 1, d) for n, d in zip(noise_shape, X.shape, strict=True)):
-        sizes = ", ".join("null" if n is None else str(n) for n in noise_shape)
-        text = f"needs a noise_shape that broadcasts to {show(X.shape)}, got [{sizes}]"
-        raise wrong_rank(text, f"use one entry per axis, {X.rank} with the batch: 1 or null", key="noise_shape")
-    return tuple(k for k, n in enumerate(noise_shape) if n == 1)
-
-
-class Dropout(Layer, supports_masking=True):
-    """In training, set random elements to 0 and scale the others by 1 / (1 − rate); otherwise the identity.
-
-    Shapes: (batch, …) → the same. Srivastava et al., *Dropout*, JMLR 2014.
-    """
-
-    rate: DropRate = setting(..., "The fraction of elements that are dropped.")
-    noise_shape: Annotated[tuple[PositiveInt | None, ...] | None, FROM_LIST] = setting(
-        None, "The shape of the random mask, with the batch: 1 to share it along the axis, null for the input's size."
-    )
-    seed: Seed = None
-
-    def lower(self, g: Builder, X: Value) -> Value:
-        return drop(g, as_float(g, X), self.rate, self.seed, shared_axes(X, self.noise_shape))
 
 
 class AlphaDropout(Dropout):
