@@ -6,7 +6,7 @@ import glob
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -520,7 +520,8 @@ def new_connection() -> Any:
     locked = ("autoinstall_known_extensions", "autoload_known_extensions", "allow_community_extensions")
     # One thread: a process with database threads must not be forked.
     connection = duckdb.connect(":memory:", config={**dict.fromkeys(locked, "false"), "threads": "1"})
-    connection.execute("SET enable_progress_bar = false")  # drawn if the database considers the program interactive
+    with suppress(duckdb.InvalidInputException):  # a Jupyter without ipywidgets: it has no bar, and refuses the word
+        connection.execute("SET enable_progress_bar = false")  # drawn if the database considers the program interactive
     connection.execute("SET TimeZone = 'UTC'")  # texts of times must not depend on the machine
     return connection
 

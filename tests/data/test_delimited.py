@@ -7,6 +7,7 @@ import gc
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -300,3 +301,27 @@ def test_long_cells_of_many_lines_are_read_in_place(tmp_path: Path) -> None:
         csv.writer(file, lineterminator="\n").writerows([("text", "y"), *rows])
     found = profile(open_table(tmp_path / "t.csv"))
     assert (found.rows, found.columns["text"].distinct, found.columns["y"].distinct) == (2500, 2500, 2)
+
+
+class Refusing:
+    """DuckDB in a Jupyter without ipywidgets: it refuses to set its bar, also to none."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._connection = CONNECT(*arguments, **options)
+
+    def execute(self, text: str, *more: Any) -> Any:
+        if "progress_bar" in text:
+            raise duckdb.InvalidInputException("Could not change the progress bar setting")
+        return self._connection.execute(text, *more)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+
+CONNECT = duckdb.connect
+
+
+def test_tables_are_read_in_a_jupyter_without_ipywidgets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(duckdb, "connect", Refusing)
+    data = good(written(tmp_path, "t,n\na,1\nb,2\n"), {"t": TEXT, "n": TEXT})
+    assert len(data) == 2

@@ -318,7 +318,7 @@ class Import:
         """The number of elements of all weights."""
         return sum(param.size for param in self.lowered.graph.params.values())
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         return "\n".join(self.lines())
 
     def lines(self) -> list[str]:

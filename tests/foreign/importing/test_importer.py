@@ -63,7 +63,7 @@ def test_a_spec_and_its_weights_are_written(file: Path, tmp_path: Path) -> None:
     names = {"dense_0": "dense_1", "dense_1": "dense_2", "dense_2": "dense_3", "y": "y"}  # as `repeat` counts
     assert stored.keys() == {f"{names[node]}/{role}" for node, role in (name.split("/") for name in given)}
     np.testing.assert_array_equal(stored["dense_3/kernel"], given["dense_2/kernel"])
-    assert str(found).splitlines() == [
+    assert repr(found).splitlines() == [
         f"{tmp_path / 'mine.yaml'}: 4 layers, 225 parameters",
         f"{tmp_path / 'mine.safetensors'}: 8 arrays, the initial weights",
         "input x: float32 (N, 8)",

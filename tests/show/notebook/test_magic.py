@@ -134,6 +134,7 @@ def test_in_ipython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     interactive = pytest.importorskip("IPython.core.interactiveshell")
     capture = pytest.importorskip("IPython.utils.capture")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))  # its history, which is else in the home folder
     shell = interactive.InteractiveShell.instance()
     with capture.capture_output() as captured:
         assert shell.run_cell("%load_ext graphspec").success
