@@ -14,11 +14,14 @@ import pytest
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.data.architectures import FOR_FOLDERS, purpose
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lowered_network import cost
 from graphspec.export.prove import places_of, seeded
 from graphspec.graph.analysis import input_bounds
 from graphspec.graph.ir.dims import evaluate
+from graphspec.graph.ir.graph import Graph
+from graphspec.language.declarations import Spec
 
 FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
@@ -92,6 +95,16 @@ def test_valid_without_a_word_and_as_large_as_published(name: str) -> None:
     declaration, lowered = checked.require()
     total = cost(declaration, lowered, 1).total()
     assert total.trainable + total.frozen == PARAMETERS[name]
+    assert FOR_FOLDERS.get(purpose(SPECS[name].read_text(encoding="utf-8"))) == files_for(declaration, lowered.graph)
+
+
+def files_for(spec: Spec, graph: Graph) -> str | None:
+    """The files of a folder for each class that are enough: one head has classes, one input colours or ids of words."""
+    shapes = [v.shape for v in graph.inputs.values()]
+    answers = [graph.outputs[name].shape for name in spec.all_heads if spec.all_heads[name].needs_data]
+    if len(shapes) > 1 or len(spec.all_heads) > 1 or [*map(len, answers)] != [2]:
+        return None
+    return "images" if shapes[0][3:] == (3,) else "texts" if len(shapes[0]) == 2 else None
 
 
 def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict[str, Any]]:
