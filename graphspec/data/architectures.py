@@ -20,7 +20,7 @@ _BATCH = 32  # rows at most: large networks need much memory for each
 _STEP, _LEAST = 32, 64  # pixels of a side: most networks halve them five times, and see little of fewer than 64
 _PURPOSE = re.compile(r"^description: (?:>-\s+)?(.+?),\s+by\s", re.M | re.S)
 _SCALED = re.compile(r"layers:.*\n +- \{?name: \w+,?\s+type: (?:Rescaling|Normalization)\b")  # by the first layer
-_MOMENTUM = re.compile(r"(?<=type: BatchNormalization)(, momentum: [\d.]+)?")
+_MOMENTUM = re.compile(r"(?<=type: BatchNormalization)(, momentum: [\d.]+)?")  # made for many steps
 
 
 def architectures() -> dict[str, str]:
@@ -71,10 +71,8 @@ def behind(template: str, folder: Folder, counts: Counter[tuple[int, int]], spec
     if folder.kind == "text":
         words, longest = profile_files(folder).words, _variable("longest", own["vars"])
         length = ', output_sequence_length: "${longest}"' if longest else ""
-        front = (
-            f'  - {{name: words, type: TextVectorization, max_tokens: "${{words}}"{length}}}  # learnt from the texts\n'
-        )
-        fitting["longest"] = longest if words is None else min(words[1], longest)
+        front = f'  - {{name: words, type: TextVectorization, max_tokens: "${{words}}"{length}}}  # learnt\n'
+        fitting["longest"] = longest if words is None else min(max(words[1], 1), longest)
         training = parts["training"]
     elif not counts:
         ask = f"are they pictures, and is Pillow installed? {missing_library('pillow')}"
@@ -89,13 +87,11 @@ def behind(template: str, folder: Folder, counts: Counter[tuple[int, int]], spec
         front, training = re.sub(r"height: \d+, width: \d+\}", resized, front), filled["training"]
         if "Normalization" not in own.get("blocks", ""):
             rate = 0.0001  # deep networks without it learn nothing in larger steps
-        own |= {
-            key: _MOMENTUM.sub(", momentum: 0.9", text) for key, text in own.items()
-        }  # the template's, for few steps
+        own = {key: _MOMENTUM.sub(", momentum: 0.9", text) for key, text in own.items()}
     for name, value in fitting.items():
         own["vars"] = re.sub(rf"\b{name}: \d+", f"{name}: {value}", own["vars"])
+    last = re.findall(r"name: (\w+)", front)[-1]
     front += own["layers"].partition("\n")[2]
-    last = re.findall(r"name: (words|flipped|scaled|resized),", front)[-1]
     one = rf"(?<=name: {head}, type: Dense, units: )1, activation: sigmoid"  # of two classes
     for old, new in ((rf"\binputs: {source}\b", f"inputs: {last}"), (one, f"{classes}, activation: softmax")):
         front = re.sub(old, new, front)
