@@ -6,19 +6,22 @@ what is shipped, by the variables that each spec has for that.
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from paths import ROOT
 
 import graphspec as gs
+from benchmarks.architectures import described, rows
+from graphspec.data.architectures import FOR_FOLDERS, purpose
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lowered_network import cost
-from graphspec.export.prove import places_of, seeded
-from graphspec.graph.analysis import input_bounds
-from graphspec.graph.ir.dims import evaluate
+from graphspec.graph.ir.graph import Graph
+from graphspec.language.declarations import Spec
+from graphspec.show.drawing.outline import outline
+from graphspec.show.drawing.svg import svg
 
 FOLDER = ROOT / "specs" / "architectures"
 SPECS = {path.stem: path for path in sorted(FOLDER.glob("*.yaml"))}
@@ -92,30 +95,30 @@ def test_valid_without_a_word_and_as_large_as_published(name: str) -> None:
     declaration, lowered = checked.require()
     total = cost(declaration, lowered, 1).total()
     assert total.trainable + total.frozen == PARAMETERS[name]
+    cells = described(name, SPECS[name].read_text(encoding="utf-8"), lowered.graph)
+    row = re.escape(cells[0]) + "".join(rf" +\| {re.escape(cell)}" for cell in cells[1:]) + r" +\| \d+ +\| [\d.]+ +\|$"
+    assert re.search(row, PAGE, re.M), f"run python -m benchmarks.architectures --markdown docs/zoo.md: {cells}"
+    drawing = svg(outline(declaration, lowered, cost(declaration, lowered, 1)))
+    stored = ROOT / "docs" / "pictures" / "architectures" / f"{name}.svg"
+    assert drawing == stored.read_text(encoding="utf-8"), f"run graphspec plot {SPECS[name]} -o {stored}"
+    assert FOR_FOLDERS.get(purpose(SPECS[name].read_text(encoding="utf-8"))) == files_for(declaration, lowered.graph)
 
 
-def rows(model: Any, count: int, length: int = 12) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Made-up inputs and targets that fit the network."""
-    bounds = input_bounds(model.graph)
+def files_for(spec: Spec, graph: Graph) -> str | None:
+    """The files of a folder for each class that are enough: one head has classes, one input colours or ids of words."""
+    shapes = [v.shape for v in graph.inputs.values()]
+    answers = [graph.outputs[name].shape for name in spec.all_heads if spec.all_heads[name].needs_data]
+    if len(shapes) > 1 or len(spec.all_heads) > 1 or [*map(len, answers)] != [2]:
+        return None
+    return "images" if shapes[0][3:] == (3,) else "texts" if len(shapes[0]) == 2 else None
 
-    sizes = {d: length for v in model.graph.inputs.values() for d in v.shape[1:] if isinstance(d, str)}
 
-    def filled(shape: Any) -> tuple[int, ...]:
-        return count, *(evaluate(d, sizes) or length for d in shape[1:])
+PAGE = (ROOT / "docs" / "zoo.md").read_text(encoding="utf-8")
 
-    bounds = dict.fromkeys(places_of(model.graph), (0, length)) | bounds
-    x = {name: seeded(name, v.dtype, filled(v.shape), bounds.get(name)) for name, v in model.graph.inputs.items()}
-    random, y = np.random.default_rng(0), {}
-    for head in model.spec.all_heads.values():
-        if head.needs_data:
-            value = model.graph.outputs[head.name]
-            kind = head.loss.target(value)
-            high = value.shape[-1] if kind.dtype == "int64" else 2
-            if head.loss.targets == "labels":
-                y[head.name] = random.integers(1, high, (count, 1))
-                continue
-            y[head.name] = random.integers(0, high, filled(kind.shape)).astype(kind.dtype)
-    return x, y
+
+def test_the_page_has_every_network_once() -> None:
+    assert sorted(re.findall(r"^\| \[(\w+)\]\(#\1\)", PAGE, re.M)) == sorted(SPECS)
+    assert sorted(re.findall(r"^## (\w+)$", PAGE, re.M)) == sorted(SPECS)
 
 
 @pytest.mark.slow

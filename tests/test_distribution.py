@@ -98,7 +98,8 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
     names = names_in(wheel)
     metadata = {name for name in names if name.startswith(f"graphspec_onnx-{__version__}.dist-info/")}
     assert len(names) == len(set(names))
-    assert {*names} - metadata == package() | {"graphspec/graphspec.schema.json"}
+    others = {f"graphspec/architectures/{path.name}" for path in (ROOT / "specs" / "architectures").iterdir()}
+    assert {*names} - metadata == package() | {"graphspec/graphspec.schema.json"} | others
     assert {name.partition("/")[2] for name in metadata} == {
         *("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE")
     }
@@ -141,7 +142,8 @@ def test_the_wheel_works_without_the_tree(wheel: Path, tmp_path: Path) -> None:
     kinds = sorted(path.stem for path in (ROOT / "graphspec" / "cli" / "templates").iterdir())
     files = [f"{kind}.yaml" for kind in kinds]
     commands = [["init", "--kind", kind, file] for kind, file in zip(kinds, files, strict=True)]
-    commands += [["validate", *files], ["schema", "-o", "schema.json"]]
+    commands += [["init", "tagger.yaml", "--like", "bilstm"], ["validate", *files, "tagger.yaml"]]
+    commands += [["schema", "-o", "schema.json"]]
     environment = os.environ | {"PYTHONPATH": str(tmp_path / "site")}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", RUN, repr(commands)],

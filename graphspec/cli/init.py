@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,22 +27,30 @@ if TYPE_CHECKING:
     from graphspec.data.database import Table
     from graphspec.data.files import Files
     from graphspec.data.suggest import Suggestion, Task
+    from graphspec.engine.compiler.lowered_network import Lowered
+    from graphspec.language.declarations import Spec
 
 TASKS: tuple[Task, ...] = ("binary", "multiclass", "regression")  # the kinds of problems for which a table is enough
 
 
+_ROWS = ("--data", "rows.npz")  # for a spec that names no data
 # the kind of problem of a new spec; its template is ``templates/<kind>.yaml``
 Kind = StrEnum("Kind", ["binary", "multiclass", "regression", "images", "text", "tags", "sequence", "two-heads"])
 
 
 def _list(requested: bool) -> None:
     if requested:
+        from graphspec.data.architectures import architectures, purpose
+
         for kind in Kind:
             out(f"{kind.value:<{max(map(len, Kind))}}  {_description(_template(kind))}")
+        known = architectures()
+        out("", "networks for --like:")
+        out(*(f"{name:<{max(map(len, known))}}  {purpose(spec)}" for name, spec in known.items()))
         raise typer.Exit
 
 
-def init(
+def init(  # noqa: PLR0913 (the options of the command)
     path: Annotated[Path, argument("PATH", "The spec to write.")],
     kind: Annotated[
         Kind | None,
@@ -60,8 +69,18 @@ def init(
     backbone: Annotated[
         Path | None, option("FILE", "With --from a folder of pictures: a trained ONNX file, kept frozen in front.")
     ] = None,
+    like: Annotated[
+        str | None, option("NETWORK", "A well-known network of --list, such as resnet50, in place of a --kind.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None,
+        option("KEY.PATH=VALUE", "With --like: write another value, such as vars.classes=5; repeat it.", "--set"),
+    ] = None,
     show_kinds: Annotated[
-        bool, flag("--list", "Say what each --kind is for, and exit.", callback=_list, is_eager=True)
+        bool,
+        flag(
+            "--list", "Say what each --kind and each network of --like is for, and exit.", callback=_list, is_eager=True
+        ),
     ] = False,
 ) -> None:
     """Write a new, valid spec, and next to it a schema with which an editor completes and checks it."""
@@ -73,8 +92,14 @@ def init(
         raise UsageError(f"there is no folder {path.parent}")
     if (horizon or future) and (source is None or kind is not Kind.sequence):
         raise UsageError("--horizon and --future are for the series of a table: --kind sequence --from FILE")
+    if like is None and sets:
+        raise UsageError("--set is for the network of --like: edit other specs once they are written")
     with saying(f"making {path}"):
-        if source is not None and source.is_dir():
+        if like is not None:
+            if kind is not None or backbone is not None or target is not None:
+                raise UsageError("--like says what the network is: leave out --kind, --backbone and --target")
+            _like(path, like, source, sets or ())
+        elif source is not None and source.is_dir():
             _from_folder(path, source, target, kind, backbone)
         elif backbone is not None:
             raise UsageError("--backbone is for pictures: name their folder with --from")
@@ -107,7 +132,8 @@ def _write(path: Path, template: str, found: str, task: str, warnings: Sequence[
     out_wrapped(f"{path}: {found}")
     if "{images:" in text and find_spec("PIL") is None:
         out_wrapped(f"pictures need Pillow: {missing_library('pillow')}")
-    steps = (("validate", str(path), "--data"), ("train", str(path)))
+    has_data = "\ndata:" in text
+    steps = (("validate", str(path), *["--data"][:has_data]), ("train", str(path), *([] if has_data else _ROWS)))
     out(f"{task}, then:\n  " + "\n  ".join(shell("graphspec", *words) for words in steps))
     for warning in warnings:
         complain(f"warning: {warning}")
@@ -137,6 +163,51 @@ def _from_folder(path: Path, source: Path, target: str | None, kind: Kind | None
                 if kind is not None or error.problem.code is not Code.TOO_FEW_ROWS:
                     raise
     raise UsageError(f"{source} has neither pictures nor texts (.txt)")
+
+
+def _like(path: Path, name: str, source: Path | None, sets: Sequence[str]) -> None:
+    """Write the spec of a well-known network: as it is, or for the pictures or texts of a folder."""
+    from graphspec.base.errors import GivenText
+    from graphspec.data.architectures import FOR_FOLDERS, architectures, behind, meant, purpose, sizes
+    from graphspec.data.fill import Filled, folder
+    from graphspec.editor.overrides import overridden
+    from graphspec.engine.compiler.check import check
+
+    known = architectures()
+    spec = known[name := meant(name, known)]
+    key = FOR_FOLDERS.get(purpose(spec))
+    if source is None:
+        filled = Filled(spec, f"{purpose(spec)}, by {name}")
+    elif key is None:
+        able = ", ".join(each for each, text in known.items() if purpose(text) in FOR_FOLDERS)
+        do = f"leave out --from, and name your data in the spec. A folder is enough for {able}"
+        raise UsageError(f"--like {name} is for {purpose(spec)}: no file says all that it needs; {do}")
+    elif not source.is_dir():
+        raise UsageError(f"--like {name} --from {source}: this is no folder; name one with a folder for each class")
+    else:
+        template = _template(Kind.images if key == "images" else Kind.text)
+        with naming_source(source):
+            filled = folder(template, source, relative(source, path), key, partial(behind, spec=spec))
+    for text in dict.fromkeys(overridden(each, sets, str(path)) for each in sizes(filled.text, spec)):
+        checked = check(GivenText(str(path), text), base=path.parent)
+        if not checked.errors:
+            break
+    declaration, lowered = checked.require()
+    task = "read its comments" if declaration.data else _needed(declaration, lowered)
+    _write(path, text, filled.found, task, filled.warnings)
+
+
+def _needed(spec: Spec, lowered: Lowered) -> str:
+    """Return which rows a spec without data needs, as lines."""
+    from graphspec.data.signature import data_signature
+
+    needed = data_signature(spec, lowered.graph)
+    kinds = {**needed.inputs, **needed.targets}
+    ids = {name: f", from 0 to {classes - 1}" for name, classes in needed.classes.items()}
+    lines = [f"  {name}: {kind}{ids.get(name, '')}" for name, kind in kinds.items()]
+    return "\n".join(
+        ["it names no data; N rows of an .npz file have:", *lines, "name your data in it, or make the file"]
+    )
 
 
 def _from_series(path: Path, source: Path, target: str | None, horizon: int | None, future: Sequence[str]) -> None:

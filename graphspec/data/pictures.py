@@ -77,7 +77,7 @@ def _known(pictures: Array, labels: Array, asked: Array, truth: Array) -> float:
     return float((labels[distances.argmin(1)] == truth).mean()) if len(asked) else 0.0
 
 
-def fitted(template: str, found: Look, rows: int) -> str:
+def fitted(template: str, found: Look, rows: int, largest_batch: int = 128) -> str:
     """Return the template of pictures with the sizes that fit ``rows`` pictures of this look."""
     scale = min(1.0, _MOST / max(found.height, found.width))
     high, wide = (max(round(n * scale), 1) for n in (found.height, found.width))
@@ -86,7 +86,7 @@ def fitted(template: str, found: Look, rows: int) -> str:
     while side >= 4 and stages < 3:
         side, stages = side // 2, stages + 1
     few = rows < 500
-    batch = 16 if few else 32 if rows < 2000 else 64 if rows < 10_000 else 128
+    batch = min(16 if few else 32 if rows < 2000 else 64 if rows < 10_000 else 128, largest_batch)
     held_out = 0.25 if few else 0.1 if rows < 20_000 else 0.05
     epochs = min(max(round(_VISITS / rows), 12), 60 if few else 40)
     steps = -(-int(rows * (1 - held_out)) // batch) * epochs

@@ -91,7 +91,9 @@ def _homes(tree: Tree, steps: Sequence[str]) -> Iterator[str]:
     """Yield the paths that end like ``steps``."""
     first, rest = steps[0], ".".join(("", *steps[1:]))
     training, optimizer = [*TrainingKeys.model_fields], _optimizer(tree)
-    if key := _known(first, tables()["TrainingKeys"], training):
+    if first in tree.mapping("vars"):
+        yield f"vars.{first}{rest}"
+    elif key := _known(first, tables()["TrainingKeys"], training):
         yield f"training.{key}{rest}"
     elif key := _known(first, tables_of("keys")["Optimizer"], optimizer):
         yield f"training.optimizer.{key}{rest}"

@@ -22,6 +22,7 @@ import graphspec as gs
 from graphspec.base.text import shell
 from graphspec.cli.console import saying
 from graphspec.cli.init import Kind
+from graphspec.data.architectures import architectures
 from graphspec.engine.training.run_directory import history_of
 
 Write = Callable[[Path, np.random.Generator, int], None]
@@ -187,10 +188,14 @@ def test_templates_scale_by_what_training_rows_show(kind: str) -> None:
 def test_the_kinds_are_listed() -> None:
     result = graphspec("init", "--list")
     assert (result.exit_code, result.stderr) == (0, "")
-    lines = result.stdout.splitlines()
-    assert [line.split()[0] for line in lines] == [kind.value for kind in Kind]
-    assert "text        one of several classes, from a text" in lines
-    assert max(map(len, lines)) <= 60
+    kinds, networks = (part.splitlines() for part in result.stdout.split("\n\n"))
+    assert [line.split()[0] for line in kinds] == [kind.value for kind in Kind]
+    assert "text        one of several classes, from a text" in kinds
+    assert max(map(len, kinds)) <= 60
+    assert networks[0] == "networks for --like:"
+    assert [line.split()[0] for line in networks[1:]] == [*architectures()]
+    assert "vit_b16                      the class of a picture" in networks
+    assert max(map(len, networks)) <= 80
 
 
 # From a table
