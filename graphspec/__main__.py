@@ -45,11 +45,12 @@ def main() -> None:
         os.environ.update(ONE_THREAD)  # before NumPy is imported: BLAS then starts no threads at all
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else pydantic searches all installed packages
 
+    from graphspec.cli.completion import asked
     from graphspec.cli.console import prepare_streams
 
     prepare_streams()
     try:
-        app_for(sys.argv[1:])(prog_name="graphspec")
+        app_for(asked() or sys.argv[1:])(prog_name="graphspec")
     finally:
         signal(SIGINT, SIG_IGN)  # the work is done; let Python exit undisturbed
 

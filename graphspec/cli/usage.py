@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.base.files import TABLES
 from graphspec.base.text import shell
+from graphspec.cli.completion import ASKED, answer, prepare_scripts
 from graphspec.cli.console import attempt, complain, guarded, on_stdout, out
 from graphspec.cli.options import flag, with_alone
 
@@ -175,6 +176,10 @@ class Commands(TyperGroup):
     def _status(self, *args: Any, **options: Any) -> int | None:
         given = args[0] if args else options.get("args")
         words = list(sys.argv[1:] if given is None else given)
+        if ASKED in os.environ and (answered := answer(self)) is not None:
+            return answered
+        if any(word.endswith("-completion") for word in words):
+            prepare_scripts()
         try:
             with on_stdout():  # `guarded` handles write errors inside commands
                 status = super().main(*args, **options)
@@ -185,7 +190,9 @@ class Commands(TyperGroup):
                 text, hint = usage_error(error, words)
                 complain(f"error: {text}", hint)
             return UsageError.status
-        except SystemExit as error:  # rich and typer raise this if stdout's reader is gone
+        except SystemExit as error:  # rich and typer raise this if stdout's reader is gone, and after a script
+            if not error.code:
+                return 0
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         return status if isinstance(status, int) else None
 
