@@ -21,6 +21,7 @@ from graphspec.base.text import printable, shorten_end
 
 ASKED = "_GRAPHSPEC_COMPLETE"  # the variable by which a shell asks
 _OPEN = (".", "=", "/")  # how words end that go on
+_PLAIN = re.compile(r"[\w./:=~+-]+")  # what every shell takes as it is
 _LONGEST = 70  # characters of a meaning
 Words = Iterable[tuple[str, str]]  # with their meanings
 
@@ -40,9 +41,10 @@ def completer(metavar: str | None) -> Callable[..., Any] | None:
     if source is None:
         return None
 
-    def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    def complete(ctx: typer.Context, incomplete: str) -> Words:
         with suppress(Exception):  # whatever is wrong, no traceback appears in the line that a user writes
-            return [(word, about) for word, about in source(ctx, kinds, incomplete) if word.startswith(incomplete)]
+            found = [(word, about) for word, about in source(ctx, kinds, incomplete) if word.startswith(incomplete)]
+            return found if all(_PLAIN.fullmatch(word) for word, _ in found) else []  # a shell can quote names of files
         return []
 
     return complete
@@ -54,7 +56,7 @@ def _paths(_: typer.Context, kinds: list[str], incomplete: str) -> Iterator[tupl
     start = incomplete[: incomplete.rfind("/") + 1]
     for path in sorted(Path(start or ".").expanduser().iterdir()):
         name = f"{start}{path.name}"
-        if path.name.startswith(".") and not incomplete[len(start) :].startswith("."):
+        if path.name.startswith(".") and incomplete == start:
             continue
         if "RUN" in kinds and is_run(path):
             yield name, "a run"
@@ -71,7 +73,8 @@ def _overrides(ctx: typer.Context, _: list[str], incomplete: str) -> Words:
     whole = ctx.command.make_context(ctx.info_name, [*asked()[1:], "-"], resilient_parsing=True).params
     given = next(whole[p.name or ""] for p in ctx.command.params if "SPEC" in (p.metavar or "").split("|"))
     path = Path(given[0] if isinstance(given, list | tuple) else given)
-    return overrides(path.read_text(encoding="utf-8", errors="replace"), str(path), incomplete)
+    found = overrides(path.read_text(encoding="utf-8", errors="replace"), str(path), incomplete)
+    return [(word, about) for word, about in found if _PLAIN.fullmatch(word)]
 
 
 def _names(_: typer.Context, kinds: list[str], __: str) -> Words:
@@ -92,11 +95,9 @@ def answer(command: Any) -> int | None:
     with suppress(ImportError, AttributeError, KeyError):
         from typer import _completion_classes as shells
 
-        asks = {"bash": shells.BashComplete, "zsh": shells.ZshComplete, "fish": shells.FishComplete}
+        asks: dict[str, Any] = {"bash": shells.BashComplete, "zsh": shells.ZshComplete, "fish": shells.FishComplete}
         shell = os.environ[ASKED].removeprefix("complete_")
-        ask: Any = asks[shell]
-        current = _joined() if shell == "bash" else ""
-        request = ask(command, {}, "graphspec", ASKED)
+        request, current = asks[shell](command, {}, "graphspec", ASKED), _joined() if shell == "bash" else ""
         given, incomplete = request.get_completion_args()
         items = [item for item in request.get_completions(given, incomplete) if item.value]
         found = {item.value: shorten_end(printable(" ".join((item.help or "").split())), _LONGEST) for item in items}

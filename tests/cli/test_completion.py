@@ -26,12 +26,13 @@ Ask = Callable[..., list[str]]
 def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     """What bash is told about words, of which the last one is at the cursor."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "net.yaml").write_text(SPEC, encoding="utf-8")
+    (tmp_path / "net.yaml").write_text(f"{SPEC}vars: {{wide: 8, $(x) y: 1}}\n", encoding="utf-8")
     (tmp_path / "broken.yaml").write_text(f"{SPEC}search: [", encoding="utf-8")
     (tmp_path / "rows.csv").write_text("a\n1\n", encoding="utf-8")
     (tmp_path / "runs" / "net").mkdir(parents=True)
     (tmp_path / "runs" / "net" / "spec.json").write_text("{}", encoding="utf-8")
     (tmp_path / "net.onnx").touch()
+    (tmp_path / "odd" / "a run").mkdir(parents=True)
 
     def asked(*words: str, shell: str = "bash", **more: str) -> list[str]:
         given = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(len(words) - 1)}
@@ -54,6 +55,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         ("validate ne", ["net.onnx", "net.yaml"]),
         ("evaluate runs/", ["runs/net"]),
         ("export r", ["runs/"]),
+        ("export odd/", []),  # a name that the shell quotes
         ("inspect ", []),  # any file: the shell completes it
         ("train net.yaml --out ", []),
         ("init new.yaml --kind t", ["text", "tags", "two-heads"]),
@@ -64,6 +66,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         ("validate net.yaml --set training.epochs=3 --set training.ba", ["training.batch_size="]),
         ("train net.yaml --set training.combine = m", ["mean"]),  # bash separates words at =
         ("train net.yaml --set = training.combine =", ["mean", "sum"]),
+        ("train net.yaml --set vars.", ["vars.wide="]),  # not what a shell would have to quote
         ("train broken.yaml --set layers.dr", ["layers.dropped."]),
         ("train nowhere.yaml --set tr", []),
         ("train --set tr", []),

@@ -47,7 +47,7 @@ CASES = [
     (SPEC.partition("training:")[0], "training.ep", ["training.epochs="], []),
     (SPEC + MORE, "vars.", ["vars.wide="], []),
     (SPEC + MORE, "blocks.two.layers.in.un", ["blocks.two.layers.in.units="], []),
-    (TABLE, "inputs.row.columns.", ["inputs.row.columns.town.", "inputs.row.columns.town="], ["inputs.row.columns.l"]),
+    (TABLE, "inputs.row.columns.", ["inputs.row.columns.town.", "inputs.row.columns.living area="], []),
     (TABLE, "inputs.row.columns.town.min", ["inputs.row.columns.town.min_count="], []),
     (BROKEN, "layers.hidden.un", ["layers.hidden.units="], []),
 ]  # fmt: skip

@@ -42,7 +42,9 @@ DOCUMENT = only(
     info=only("title version", "description", title=TEXT, version=TEXT, description=TEXT),
     paths={
         "type": "object",
-        "patternProperties": {"^/": {"type": "object", "properties": {"post": OPERATION}, "additionalProperties": False}},
+        "patternProperties": {
+            "^/": {"type": "object", "properties": {"post": OPERATION}, "additionalProperties": False}
+        },
         "additionalProperties": False,
     },
     components=only("schemas", schemas={"type": "object", "propertyNames": {"pattern": r"^[\w.-]+$"}}),
