@@ -67,13 +67,13 @@ def _paths(_: typer.Context, kinds: list[str], incomplete: str) -> Iterator[tupl
 
 
 def _overrides(ctx: typer.Context, _: list[str], incomplete: str) -> Words:
-    from graphspec.editor.overrides import overrides
+    from graphspec.editor.set_completion import complete_set
 
     # an option that still lacks its value, at the cursor, keeps typer from reading what is written before it
     whole = ctx.command.make_context(ctx.info_name, [*asked()[1:], "-"], resilient_parsing=True).params
     given = next(whole[p.name or ""] for p in ctx.command.params if "SPEC" in (p.metavar or "").split("|"))
     path = Path(given[0] if isinstance(given, list | tuple) else given)
-    found = overrides(path.read_text(encoding="utf-8", errors="replace"), str(path), incomplete)
+    found = complete_set(path.read_text(encoding="utf-8", errors="replace"), str(path), incomplete)
     return [(word, about) for word, about in found if _PLAIN.fullmatch(word)]
 
 

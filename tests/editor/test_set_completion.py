@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from commands import SPEC
 
-from graphspec.editor.overrides import overrides
+from graphspec.editor.set_completion import complete_set
 from graphspec.language.override import override
 from graphspec.language.read import read, read_value
 
@@ -55,7 +55,7 @@ CASES = [
 
 @pytest.mark.parametrize(("spec", "written", "words", "no"), CASES, ids=[case[1] or "-" for case in CASES])
 def test_what_follows(spec: str, written: str, words: list[str], no: list[str]) -> None:
-    found = [word for word, _ in overrides(spec, "net.yaml", written)]
+    found = [word for word, _ in complete_set(spec, "net.yaml", written)]
     assert {*words} <= {*found}
     assert all(word.startswith(written) for word in found)
     assert not [word for word in found if word.startswith(tuple(no))]
@@ -64,12 +64,12 @@ def test_what_follows(spec: str, written: str, words: list[str], no: list[str]) 
 
 @pytest.mark.parametrize("written", ["nowhere.", "layers.hidden.units.", "training.nothing=", "=", "..", "a=b=c"])
 def test_what_leads_nowhere(written: str) -> None:
-    assert overrides(SPEC, "net.yaml", written) == []
+    assert complete_set(SPEC, "net.yaml", written) == []
 
 
 @pytest.mark.parametrize("text", ["", "- a\n", "layers: {", "\0", "layers:\n  - {name: a, type: [}\n\t- b"])
 def test_what_is_no_spec_at_all(text: str) -> None:
-    assert all(word.startswith("lay") for word, _ in overrides(text, "net.yaml", "lay"))
+    assert all(word.startswith("lay") for word, _ in complete_set(text, "net.yaml", "lay"))
 
 
 def test_every_path_that_is_offered_is_one_that_set_takes(tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_every_path_that_is_offered_is_one_that_set_takes(tmp_path: Path) -> Non
     path.write_text(SPEC, encoding="utf-8")
     unfinished, leaves = [""], list[str]()
     while unfinished:
-        for word, _ in overrides(SPEC, "net.yaml", unfinished.pop()):
+        for word, _ in complete_set(SPEC, "net.yaml", unfinished.pop()):
             (unfinished if word.endswith(".") and word.count(".") < 3 else leaves).append(word)
     leaves = [word for word in leaves if word.endswith("=")]
     assert len(leaves) > 100

@@ -12,7 +12,7 @@ from graphspec.language.override import created, item_names, object_of
 from graphspec.language.schema import Schema, first_sentence
 
 
-def overrides(text: str, name: str, written: str) -> list[tuple[str, str]]:
+def complete_set(text: str, name: str, written: str) -> list[tuple[str, str]]:
     """Return how ``--set`` may go on after ``written`` in a spec: whole words with their meanings.
 
     A word ends with ``.`` before more keys, with ``=`` before a value, or it is complete. ``text`` may be a broken spec, and
