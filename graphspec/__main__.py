@@ -45,11 +45,12 @@ def main() -> None:
         os.environ.update(ONE_THREAD)  # before NumPy is imported: BLAS then starts no threads at all
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # else pydantic searches all installed packages
 
-    from graphspec.cli.console import prepare_streams
+    from graphspec.cli.console import ASKED, asked, prepare_streams
 
     prepare_streams()
     try:
-        app_for(sys.argv[1:])(prog_name="graphspec")
+        words = asked() if ASKED in os.environ else sys.argv[1:]
+        app_for(words, complete=ASKED in os.environ)(prog_name="graphspec")
     finally:
         signal(SIGINT, SIG_IGN)  # the work is done; let Python exit undisturbed
 
@@ -61,9 +62,13 @@ ALONE = (
 BESIDE = {"diff": "summary", "serve": "page"}
 
 
-def app_for(words: list[str]) -> Any:
-    """Return the command line that answers these words: of one command if they begin with it, without loading others."""
-    files = words[1:] if words[:1] == ["validate"] and os.name != "nt" else []  # Windows leaves patterns to typer
+def app_for(words: list[str], *, complete: bool = False) -> Any:
+    """Return the command line that answers these words: of one command if they begin with it, without loading others.
+
+    ``complete``: a shell asks how they go on.
+    """
+    by_typer = complete or os.name == "nt"  # Windows leaves patterns to it
+    files = words[1:] if words[:1] == ["validate"] and not by_typer else []
     if files and not any(word[:1] in ("", "-") for word in files):  # importing typer takes a twentieth of the time
         from pathlib import Path
 

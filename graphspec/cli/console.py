@@ -6,6 +6,7 @@ import codecs
 import errno
 import json
 import os
+import shlex
 import sys
 import threading
 import traceback
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 BROKEN_PIPE, INTERNAL = 141, 70  # exit statuses by convention: 128 + SIGPIPE, and EX_SOFTWARE
 SLOW = 2.0  # seconds
+ASKED = "_GRAPHSPEC_COMPLETE"  # the variable by which a shell asks
 
 # errors of the machine, not of the caller: a full disk, a limit, a failing device
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
@@ -39,6 +41,14 @@ def _to_ascii(error: UnicodeError) -> tuple[str, int]:
 
 
 codecs.register_error("graphspec", _to_ascii)
+
+
+def asked() -> list[str]:
+    """Return the words after ``graphspec`` for which a shell asks; none if no shell asks."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS") or ""
+    with suppress(ValueError):  # a quotation mark is open
+        return shlex.split(line)[1:] if ASKED in os.environ else []
+    return line.split()[1:]
 
 
 def spelled(stream: TextIO) -> Callable[[str], str]:

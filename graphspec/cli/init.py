@@ -22,6 +22,7 @@ from graphspec.base.text import count, few, shell
 from graphspec.cli.console import complain, out, out_wrapped, saying
 from graphspec.cli.options import argument, flag, option, output_file
 from graphspec.cli.schema import place
+from graphspec.cli.targets import relative
 
 if TYPE_CHECKING:
     from graphspec.data.database import Table
@@ -315,14 +316,6 @@ def _target(target: str | None, source: Path, table: Table | Files) -> str:
     if target is None:
         raise UsageError(f"name the column to predict with --target; {source} has {few(table.names, 20)}")
     return target
-
-
-def relative(source: Path, path: Path) -> str:
-    """Return the path of a table as a spec names it: relative to the spec's folder, absolute on another drive."""
-    try:
-        return Path(os.path.relpath(source, path.parent)).as_posix()
-    except ValueError:
-        return source.resolve().as_posix()
 
 
 def _name(path: Path) -> str:

@@ -11,10 +11,12 @@ from typing import Annotated, Any
 import typer
 
 from graphspec.base.files import why_not_writable
+from graphspec.cli.completion import completer
 
 
 def option(metavar: str | None, text: str, *names: str, **more: Any) -> Any:
     """Return an option that takes a value; ``text`` is its help, and says what it is by default."""
+    more = {"autocompletion": completer(metavar), **more}
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **more)
 
 
@@ -25,7 +27,7 @@ def flag(name: str, text: str, **more: Any) -> Any:
 
 def argument(metavar: str, text: str) -> Any:
     """Return an argument of a command; ``text`` is its help."""
-    return typer.Argument(metavar=metavar, help=text, show_default=False)
+    return typer.Argument(metavar=metavar, help=text, show_default=False, autocompletion=completer(metavar))
 
 
 def output_file(text: str, metavar: str = "FILE") -> Any:
@@ -110,7 +112,7 @@ OnnxOutput = Annotated[Path | None, option("FILE", "The ONNX file to write.", "-
 Opset = Annotated[int | None, option("N", "The ONNX opset to export for; 17 by default.", "--opset")]
 Target = Annotated[
     str | None,
-    option("NAME", "A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.", "--target"),
+    option("RUNTIME", "A runtime to export for, such as ort-1.20; onnx uses no operators of onnxruntime.", "--target"),
 ]
 Cache = Annotated[Path | None, option("DIR", "The folder for prepared rows; beside the run by default.", "--cache")]
 Resume = Annotated[

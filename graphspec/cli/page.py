@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Annotated
 
 from graphspec.base.errors import UsageError
-from graphspec.cli.console import out_wrapped
+from graphspec.cli.console import out_wrapped, write_json
 from graphspec.cli.options import Allow, DataPlace, argument, flag, option
 from graphspec.cli.targets import is_onnx, is_run, is_spec, open_model, refuse_other, spec_for_run
 
@@ -90,6 +90,9 @@ def serve(
     threads: Annotated[int, option("N", "Predictions at the same time; 2 by default.", "--threads", min=1)] = 2,
     limit: Annotated[int, option("MB", "Megabytes that a request may have; 16 by default.", "--limit", min=1)] = 16,
     engine: Engine = None,
+    described: Annotated[
+        bool, flag("--openapi", "Print the description of the endpoint (OpenAPI 3.1), and do not serve.")
+    ] = False,
     allow: Allow = None,
 ) -> None:
     """Serve the page of a network, and answers to rows of JSON, on this computer alone, to try it.
@@ -102,7 +105,10 @@ def serve(
 
     with exported(network, "serve", allow) as file:
         about = form_of(file)
-        html, api, answer = page_of(file, engine, about=about), openapi(about), answers_in_lines(file)
+        api = openapi(about)
+        if described:
+            return write_json(api)
+        html, answer = page_of(file, engine, about=about), answers_in_lines(file)
         try:
             server = Server((LOCAL[0], port), html, api, answer, limit=limit << 20, threads=threads)
         except OSError as error:

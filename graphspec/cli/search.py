@@ -91,7 +91,7 @@ def search(  # noqa: PLR0913 (the options of the command)
     work = Work(plan, source, storage, until)
     with naming_data(data):  # what is wrong with the data is said once, before each trial fails with it
         source.model([])
-    study = work.study()
+    study = work.study(err)
     s = plan.search
     goal = "largest" if plan.goal == "max" else "smallest"
     out_wrapped(f"search: {count(plan.trials, 'trial')} of {s.sampler} for the {goal} {s.metric}, in {plan.folder}")
@@ -193,25 +193,30 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
     from graphspec.search.page import write_page
     from graphspec.search.study import ranked, states_of
 
-    plan, trials = work.plan, study.trials()
-    best = ranked(trials, plan.goal)
-    width = terminal_width(sys.stdout)
-    states = ", ".join(f"{n} {state}" for state, n in states_of(trials))
-    out_wrapped(f"{count(len(trials), 'trial')}: {states}")
-    if not best:
-        complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
-        return 3 if trials else None
-    out("best:")
-    for trial in best[:_BEST]:
-        out(line(trial, plan, width))
-    top = best[0]
-    command = ["graphspec", "train", str(spec), *repeated({}, (), (*sets, *top.sets))]
-    out(f"page: {write_page(plan, trials, command)}")
-    run = plan.folder / top.name
-    out(f"best run: {run}" if run.is_dir() else f"best run: {top.name}, in another folder that shares the database")
-    out(f"train it again:\n  {shell(*command)}")
-    if onnx is not None:
-        _export(work, run, onnx)
+    plan, width = work.plan, terminal_width(sys.stdout)
+    with study.ended() as (trials, others):  # of processes that end at once, the last one writes what is true of all
+        best = ranked(trials, plan.goal)
+        states = ", ".join(f"{n} {state}" for state, n in states_of(trials))
+        out_wrapped(f"{count(len(trials), 'trial')}: {states}")
+        if others:
+            writes = "the best so far are shown" if onnx is None else f"the last of them to end writes {onnx}"
+            out_wrapped(f"other processes are working on {count(len(others), 'trial')}: {writes}")
+        if not best:
+            if others:
+                return None
+            complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
+            return 3 if trials else None
+        out("best so far:" if others else "best:")
+        for trial in best[:_BEST]:
+            out(line(trial, plan, width))
+        top = best[0]
+        command = ["graphspec", "train", str(spec), *repeated({}, (), (*sets, *top.sets))]
+        out(f"page: {write_page(plan, trials, command)}")
+        run = plan.folder / top.name
+        out(f"best run: {run}" if run.is_dir() else f"best run: {top.name}, in another folder that shares the database")
+        out(f"train it again:\n  {shell(*command)}")
+        if onnx is not None and not others:
+            _export(work, run, onnx)
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -118,11 +119,18 @@ def spec_for_run(path: Path, command: str) -> GraphspecError:
     return UsageError(f"{path} is a spec, which has no weights: it names no `initial_weights`; {do}")
 
 
+def relative(source: Path, path: Path) -> str:
+    """Return the path of a table as a spec names it: relative to the spec's folder, absolute on another drive."""
+    try:
+        return Path(os.path.relpath(source, path.parent)).as_posix()
+    except ValueError:
+        return source.resolve().as_posix()
+
+
 def naming_file(spec: Spec, path: Path, place: Path) -> list[str]:
     """Return the override with which a spec that names no data is trained on a file; nothing for other specs."""
     if any(source.has_rows for source in spec.data.values()) or not place.is_file():
         return []
-    from graphspec.cli.init import relative
     from graphspec.language.write import literal
 
     return [f"data.train.file={literal(relative(place, path))}"]

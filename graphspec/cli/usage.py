@@ -18,7 +18,8 @@ from graphspec.base.errors import UsageError, did_you_mean
 from graphspec.base.files import TABLES
 from graphspec.base.text import shell
 from graphspec.cli import options
-from graphspec.cli.console import attempt, complain, on_stdout, out, status_of
+from graphspec.cli.completion import answer, prepare_scripts
+from graphspec.cli.console import ASKED, attempt, complain, on_stdout, out, status_of
 from graphspec.cli.options import flag, with_alone
 
 # The text of ``--help``: plain lines that fit the terminal, without the types that typer adds to names.
@@ -177,6 +178,10 @@ class Commands(TyperGroup):
     def _status(self, *args: Any, **options: Any) -> int | None:
         given = args[0] if args else options.get("args")
         words = list(sys.argv[1:] if given is None else given)
+        if ASKED in os.environ and (answered := answer(self)) is not None:
+            return answered
+        if any(word.endswith("-completion") for word in words):
+            prepare_scripts()
         try:
             with on_stdout():  # `status_of` handles write errors inside commands
                 status = super().main(*args, **options)
@@ -187,7 +192,9 @@ class Commands(TyperGroup):
                 text, hint = usage_error(error, words)
                 complain(f"error: {text}", hint)
             return UsageError.status
-        except SystemExit as error:  # rich and typer raise this if stdout's reader is gone
+        except SystemExit as error:  # rich and typer raise this if stdout's reader is gone, and after a script
+            if not error.code:
+                return 0
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE)) from error
         return status if isinstance(status, int) else None
 

@@ -233,7 +233,7 @@ def complete(analysis: Analysis, offset: int) -> list[Item]:
     if at.entry is not None and at.entry.key == "value" and at.container.scalar("type") == "Formula":
         return _in_formula(analysis, at, offset)
     at = at._replace(token=Span(start, max(end, offset)))
-    items = [*(_keys(analysis, at) if at.role == "key" else _values(analysis, at))]
+    items = [*(_keys(analysis, at) if at.role == "key" else values(analysis, at))]
     return [*{item.label: item for item in reversed(items)}.values()][::-1]
 
 
@@ -298,7 +298,8 @@ def _free_names(analysis: Analysis, container: Node) -> Iterator[tuple[str, str]
 # Values
 
 
-def _values(analysis: Analysis, at: Cursor) -> Iterator[Item]:
+def values(analysis: Analysis, at: Cursor) -> Iterator[Item]:
+    """Yield what the value at a place may be."""
     entry, schema = at.entry, schema_at(at.container)
     inside = child(schema, entry) if entry is not None else _items(schema or {})
     yield from _names(analysis, at)

@@ -51,12 +51,12 @@ def created(parent: Tree, path: Sequence[str], key: str, following: Sequence[str
     ``following`` are the keys of the override below ``key``.
     """
     if key in _CREATED.get(tuple(path), ()):
-        return _mapping()
+        return object_of()
     is_named = list(following) == ["type"]
     default = _default_name(parent, path, key)
     if default is not None:
-        return _mapping() if is_named else _mapping(default)
-    return _mapping() if is_named and path[:1] == ["layers"] and _accepts(parent, key) else None
+        return object_of() if is_named else object_of(default)
+    return object_of() if is_named and path[:1] == ["layers"] and _accepts(parent, key) else None
 
 
 def _default_name(parent: Tree, path: Sequence[str], key: str) -> str | None:
@@ -71,7 +71,8 @@ def _default_name(parent: Tree, path: Sequence[str], key: str) -> str | None:
     return default if is_name else None
 
 
-def _mapping(name: str = "") -> Tree:
+def object_of(name: str = "") -> Tree:
+    """Return ``{type: NAME}``, or an empty mapping."""
     mark = Mark(SET)
     return Tree({"type": Tree(name, mark)}, mark, {"type": mark}) if name else Tree({}, mark)
 
@@ -254,13 +255,18 @@ def _steps(tree: Tree) -> dict[str, str | int]:
     """Return the names of the parts of ``tree`` with their keys or indices."""
     if isinstance(tree.value, dict):
         return {key: key for key in tree.value}
-    keys: dict[str, str | int] = {str(index): index for index in range(len(tree.value))}
     types = [item.value if isinstance(item.value, str) else item.text("type") for item in tree.value]
-    for index, (item, kind) in enumerate(zip(tree.value, types, strict=True)):
-        if kind is not None and types.count(kind) == 1 and item.text("name") is None:  # a callback, a metric
+    return {**item_names([(kind, item.text("name")) for kind, item in zip(types, tree.value, strict=True)])}
+
+
+def item_names(items: Sequence[tuple[str | None, str | None]]) -> dict[str, int]:
+    """Return what names the items of a list, of each of which the type and the name are given: both, and the index."""
+    keys, types = {str(index): index for index in range(len(items))}, [kind for kind, _ in items]
+    for index, (kind, name) in enumerate(items):
+        if kind is not None and types.count(kind) == 1 and name is None:  # a callback, a metric
             keys[kind] = index
-    for index in reversed(range(len(tree.value))):
-        if name := tree.value[index].text("name"):
+    for index, (_, name) in reversed([*enumerate(items)]):
+        if name:
             keys[name] = index
     return keys
 

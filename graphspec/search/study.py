@@ -15,7 +15,7 @@ import json
 import secrets
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from math import ceil, isfinite, prod
@@ -188,15 +188,16 @@ def _quiet() -> Iterator[None]:
 class Study:
     """The trials of a search, with values from Optuna, kept in the database ``url``, or in a journal in the folder.
 
+    ``note`` gets a line if the file system has no locks, with which processes share the folder.
     Raises UsageError: Optuna or the database cannot be used, or the folder contains something else than this search.
     """
 
-    def __init__(self, plan: Plan, url: str | None = None) -> None:
+    def __init__(self, plan: Plan, url: str | None = None, note: Callable[[str], None] | None = None) -> None:
         self.plan, self.folder, self.url, self.optuna = plan, plan.folder, url, optuna()
         with _quiet():
             database = None if url is None else self._database(url)
         make_folder(self.folder)
-        with _quiet(), locked(self.folder, wait=True):
+        with _quiet(), locked(self.folder, note, wait=True):
             self._check_folder()
             if not (path := self.folder / _OWNER).exists():
                 write_atomic(path, secrets.token_hex(8))
@@ -281,6 +282,18 @@ class Study:
             problem=str(frozen.user_attrs.get("problem", "")),
         )
 
+    @contextmanager
+    def ended(self) -> Iterator[tuple[list[Trial], list[Trial]]]:
+        """Give all trials, and those on which other processes work; meanwhile none of them begins a trial or reports."""
+        with locked(self.folder, wait=True):
+            trials = self.trials()
+            yield trials, [t for t in trials if t.state == "running" and self._is_taken(t)]
+
+    def _is_taken(self, trial: Trial) -> bool:
+        """Return whether a process is working on a trial; of one in another folder, nothing else is known."""
+        with ExitStack() as stack:
+            return not ((self.folder / trial.name).is_dir() and self._lock(trial, stack))
+
     def _own(self) -> list[Trial]:
         """Return the trials of this folder; those whose record is missing, too, as running ones."""
         metric = self.plan.search.metric
@@ -318,8 +331,9 @@ class Study:
         known, numbers = self.study.get_trials(deepcopy=False), {*self._numbers()}
         for frozen in known:  # a process died between asking and creating the directory
             mine = self.url is None or frozen.user_attrs.get("owner") == self.owner
-            if not frozen.state.is_finished() and mine and frozen.number + 1 not in numbers:
-                return self._create(frozen.number + 1, stack)
+            is_lost = not frozen.state.is_finished() and mine and frozen.number + 1 not in numbers
+            if is_lost and (trial := self._create(frozen.number + 1, stack)):
+                return trial  # else a network drive has listed the folder as it was: another process has the trial
         if len(known) >= self.plan.trials:
             return None
         self.study.sampler = self._sampler(len(known) + 1)

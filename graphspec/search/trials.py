@@ -141,8 +141,8 @@ class Work:
     url: str | None = None  # the database of a study, if any
     until: float | None = None  # the time of the monotonic clock after which no trial begins
 
-    def study(self) -> Study:
-        return Study(self.plan, self.url)
+    def study(self, note: Callable[[str], None] | None = None) -> Study:
+        return Study(self.plan, self.url, note)
 
 
 def run_here(work: Work, study: Study, show: Show) -> None:
