@@ -18,7 +18,7 @@ from typing import Any
 import typer
 
 from graphspec.base.text import printable, shorten_end
-from graphspec.cli.console import asked
+from graphspec.cli.console import ASKED, asked
 
 _OPEN = (".", "=", "/")  # how words end that go on
 _PLAIN = re.compile(r"[\w./:=~+-]+")  # what every shell takes as it is
@@ -83,10 +83,8 @@ def _names(_: typer.Context, kinds: list[str], __: str) -> Words:
     return [(name, f"opset {opset}") for name, opset in TARGETS.items()]
 
 
-_SOURCES: dict[str, Callable[..., Words]] = {
-    "KEY.PATH=VALUE": _overrides,
-    **dict.fromkeys(("CODE", "NETWORK", "RUNTIME"), _names),
-}
+_SOURCES: dict[str, Callable[..., Words]] = {"KEY.PATH=VALUE": _overrides}
+_SOURCES |= dict.fromkeys(("CODE", "NETWORK", "RUNTIME"), _names)
 
 
 def answer(command: Any) -> int | None:
