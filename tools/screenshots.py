@@ -2,8 +2,8 @@
 
 ``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html
 of each run, and for each HTML file that is named. ``--docs`` trains the specs whose data are in this repository and writes
-the pictures of ``docs/report.md``. ``--gallery runs/*`` writes a picture of each run for ``docs/gallery.md``: its report on
-a wide screen and on a phone, light and dark. All need Chromium.
+the pictures of ``docs/report.md`` and ``docs/index.md``. ``--gallery runs/*`` writes a picture of each run for
+``docs/gallery.md``: its report on a wide screen and on a phone, light and dark. All need Chromium.
 """
 
 from __future__ import annotations
@@ -45,7 +45,6 @@ class Shot(NamedTuple):
 
 
 SHOTS = (
-    Shot("results", "penguins", "#results"),
     Shot("curves", "penguins", "#curves"),
     Shot("classes", "penguins", "#heads"),
     Shot("numbers", "housing", "#heads"),
@@ -56,7 +55,15 @@ SHOTS = (
     Shot("network", "bikes", "#network"),
     Shot("phone", "penguins", "body", 360, height=1100),
     Shot("compared", "comparison", "main", height=1000),
+    Shot("../../screenshots/report", "penguins", "body", height=900),
+    Shot("../../screenshots/page", "page/index", "body", 900, height=640),
 )
+ENGINE = ROOT / "tests" / "consumers" / "node" / "node_modules" / "onnxruntime-web"
+"""What the page to try a network asks: ``bash tests/consumers/install.sh`` installs it."""
+ANSWERED = """new Promise((done) => {
+  const look = () => /One moment/.test(document.body.innerText) ? setTimeout(look, 200) : done();
+  look();
+})"""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -128,11 +135,13 @@ def _docs(browser: str) -> None:
             sets = [argument for setting in settings for argument in ("--set", setting)]
             _graphspec(folder, "train", str(ROOT / "specs" / f"{spec}.yaml"), "--out", f"runs/{run}", *sets)
         _graphspec(folder, "report", "runs/housing", "runs/housing_short", "-o", "runs/comparison.html")
+        _graphspec(folder, "page", "runs/penguins", "-o", "runs/page", "--engine", str(ENGINE))
         DOCS.mkdir(parents=True, exist_ok=True)
         for shot in SHOTS:
             file = runs / shot.page / "report.html"
             page.open(file if file.is_file() else runs / f"{shot.page}.html", shot.width, dark=shot.dark)
-            picture = DOCS / f"{shot.name}.webp"
+            page.run(ANSWERED)
+            picture = (DOCS / f"{shot.name}.webp").resolve()
             page.screenshot(picture, shot.selector, shot.height)
             print(f"{picture.relative_to(ROOT)}: {picture.stat().st_size:,} bytes")
 

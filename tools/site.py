@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import os
 import posixpath
 import re
 import shutil
@@ -56,6 +57,10 @@ PICTURES = {".svg", ".png", ".webp", ".jpg"}
 _LINK = re.compile(r"(!?\[(?:[^\[\]]|\[[^\]]*\])*\])\(([^)\s]+)\)")
 _PATH = re.compile(r"\[`?[\w./-]+\.md`?\]")
 """The words of a link that are the path of a page: right in a repository, not on a site."""
+LAST = ("All pages", "How it works", "Decisions", "Contribute", "More")
+"""The sections whose pages a search shows after all others."""
+_REPORT = re.compile(r"<!-- report: (\S+) -->\n(!\[[^\n]*\))")
+"""A picture of a spec's report; on the site it leads to the report."""
 _FENCE = re.compile(r"^(`{3,}|~{3,}).*?^\1\s*$", re.M | re.S)
 
 
@@ -92,6 +97,7 @@ def staged(name: str, places: dict[str, str], text: str | None = None) -> tuple[
         return f"{shown}({target})"
 
     text = _LINK.sub(link, _FENCE.sub(keep, text))
+    text = _REPORT.sub(lambda m: f"[{m[2]}](report-of-{Path(m[1]).stem}.html)", text)
     return re.sub("\0(\\d+)\0", lambda m: kept[int(m[1])], text), needed
 
 
@@ -187,6 +193,39 @@ def write(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
+def write_reports(folder: Path) -> None:
+    """Train the specs whose reports pages show, and write these beside the pages in a folder."""
+    for name, place in pages().items():
+        for spec, _ in _REPORT.findall((ROOT / name).read_text(encoding="utf-8")):
+            report = (folder / place).parent / f"report-of-{Path(spec).stem}.html"
+            with tempfile.TemporaryDirectory() as run:
+                command = [sys.executable, "-m", "graphspec", "train", str(ROOT / spec), "--out", f"{run}/run"]
+                environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+                subprocess.run(command, cwd=run, env=environment, capture_output=True, check=True)
+                shutil.copyfile(Path(run) / "run" / "report.html", report)
+
+
+def rank(site: Path) -> None:
+    """Let the search of a site show tutorials and guides before reference, and all of these before decisions.
+
+    It compares results by the field that has the words (title, path, text), by how near they are, and then by their order.
+    So titles and paths of the last sections count as text: an invisible sign in each word hides them from the search.
+    """
+    index = json.loads((site / "search.json").read_text(encoding="utf-8"))
+    sections = [next(iter(entry)) for entry in navigation(pages()) if isinstance(entry, dict)]
+    index["items"].sort(key=lambda item: sections.index(item["path"][0]))
+    for item in index["items"]:
+        if item["path"][0] in LAST:
+            item["text"] += f"<p>{html.escape(', '.join([item['title'], *item['path']]))}</p>"
+            item["title"], item["path"] = hidden(item["title"]), [hidden(part) for part in item["path"]]
+    write(site / "search.json", json.dumps(index, ensure_ascii=False, separators=(",", ":")))
+
+
+def hidden(title: str) -> str:
+    """Return a title in which a search finds no word: a word joiner stands behind the first letter of each."""
+    return re.sub(r"\b(\w)(?=\w)", "\\1\u2060", title)
+
+
 class _Links(HTMLParser):
     """Collects the links and the anchors of a page."""
 
@@ -242,6 +281,8 @@ def build(output: Path) -> list[str]:
         )
         if done.returncode:
             raise RuntimeError(f"zensical failed:\n{done.stdout}{done.stderr}")
+        write_reports(folder / "site")
+        rank(folder / "site")
         problems = list(broken((folder / "site").resolve()))
         if output.exists():
             shutil.rmtree(output)

@@ -1,4 +1,4 @@
-"""The pictures of the vocabulary's pages: ``python -m docs.pictures [NAME …]`` draws them into this folder.
+"""The pictures of the vocabulary's pages and of the first page: ``python -m docs.pictures [NAME …]`` draws them here.
 
 Each is computed with graphspec's own layers on small arrays, so that its numbers are true.
 """
@@ -13,6 +13,7 @@ from docs.pictures.grids import convolution, pooling, reshaping
 from docs.pictures.rows import records
 from docs.pictures.scores import metrics
 from docs.pictures.sequences import attention, recurrent
+from docs.pictures.tiles import TILES
 from docs.pictures.training import callbacks, optimizers, weights
 from docs.pictures.units import basic, merging
 from docs.pictures.values import normalization, regularization
@@ -36,5 +37,6 @@ PICTURES: dict[str, Callable[[], str]] = {
     "schedules": schedules,
     "weights": weights,
     "callbacks": callbacks,
+    **TILES,
 }
 """What draws each picture, by the name of its file."""

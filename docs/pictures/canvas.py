@@ -82,26 +82,28 @@ class Canvas:
     Args:
         title: the heading, which readers of the screen hear too.
         about: what there is to see, for those who cannot see it.
+        width: of the picture; a narrow one, such as a tile, shows no heading.
     """
 
-    def __init__(self, title: str, about: str) -> None:
-        self.title, self.about = title, about
+    def __init__(self, title: str, about: str, width: float = WIDTH) -> None:
+        self.title, self.about, self.width = title, about, width
         self.parts: list[str] = []
-        self.text(MARGIN, 32, title, "t")
+        if width == WIDTH:
+            self.text(MARGIN, 32, title, "t")
 
     def svg(self, height: float) -> str:
         """Return the document."""
-        size = f"0 0 {WIDTH:.0f} {height:.0f}"
+        size = f"0 0 {self.width:.0f} {height:.0f}"
         return "\n".join(
             [
                 (
-                    f'<svg xmlns="http://www.w3.org/2000/svg" class="gp" width="{WIDTH:.0f}" height="{height:.0f}" '
+                    f'<svg xmlns="http://www.w3.org/2000/svg" class="gp" width="{self.width:.0f}" height="{height:.0f}" '
                     f'viewBox="{size}" role="img">'
                 ),
                 f"<title>{escape(self.title)}</title>",
                 f"<desc>{escape(self.about)}</desc>",
                 f"<style>{STYLE}</style>",
-                f'<rect class="card" width="{WIDTH:.0f}" height="{height:.0f}" rx="8"/>',
+                f'<rect class="card" width="{self.width:.0f}" height="{height:.0f}" rx="8"/>',
                 *self.parts,
                 "</svg>",
                 "",

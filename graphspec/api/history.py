@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from graphspec.base.text import printable
+from graphspec.base.text import printable, significant
 
 if TYPE_CHECKING:
     from graphspec.show.drawing.curves import Best, Curves
@@ -70,13 +70,11 @@ class History(Mapping[str, list[float]]):
         return Curves(self.history, self.name)
 
     def __repr__(self) -> str:
-        from graphspec.show.drawing.curves import number
-
-        parts = [f"{key} {number(value)}" for key, value in list(self.last().items())[:_SHOWN]]
+        parts = [f"{key} {significant(value)}" for key, value in list(self.last().items())[:_SHOWN]]
         text = f"{self.epochs} epoch{'' if self.epochs == 1 else 's'}" + (f": {', '.join(parts)}" if parts else "")
         best = self.best()
         if best is not None and self.epochs > 1:
-            text += f"; best epoch {best.epoch} ({best.key} {number(best.value)})"
+            text += f"; best epoch {best.epoch} ({best.key} {significant(best.value)})"
         return printable(f"<graphspec.History '{self.name}', {text}>")
 
     def _repr_html_(self) -> str:

@@ -211,6 +211,8 @@ class Section(_Part):
     id: str
     title: str
     blocks: Sequence[Block] = field(default_factory=tuple)
+    finding: str = ""  # what it shows, in a few words, for the contents of a page; ``alarm`` if that is bad
+    alarm: bool = False
 
 
 def plain(content: Inline | Cell) -> str:

@@ -177,6 +177,14 @@ def number(value: float) -> str:
     return f"{value:#.5g}".rstrip(".") if size < 99999.5 else f"{value:.0f}"
 
 
+def significant(value: float) -> str:
+    """Format a measure with four significant digits: ``0.01834``, ``1.000``, ``12.35``, ``5.472e-06``, ``12346``."""
+    size = abs(value)
+    if not math.isfinite(value) or 0 < size < 0.0001 or size >= 999999.5:
+        return f"{value:.3e}"
+    return f"{value:.0f}" if size >= 999.95 else f"{value:#.4g}"
+
+
 def percent(share: float) -> str:
     """Format a share: ``45 %``, ``0.32 %``, ``0 %``."""
     return f"{100 * share:.0f} %" if share >= 0.01 or share == 0 else f"{100 * share:.2g} %"

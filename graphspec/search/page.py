@@ -8,12 +8,12 @@ from pathlib import Path
 
 from graphspec.base import document as doc
 from graphspec.base.files import write_atomic
-from graphspec.base.text import count, number, shell, shorten_end
+from graphspec.base.text import count, shell, shorten_end
 from graphspec.language.search_space import Choice, Space
 from graphspec.search.study import FEWEST, METHOD, Plan, Trial, importances, ranked, states_of
 from graphspec.show.drawing.curves import Scale, for_values, linear, logarithmic
 from graphspec.show.html import Opening, page, text, wide
-from graphspec.show.report.charts import Plot
+from graphspec.show.report.charts import Plot, amount
 from graphspec.show.report.comparison import REPORT
 
 PAGE = "search.html"
@@ -49,7 +49,7 @@ def _headline(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial], again:
     if not best:
         return doc.Section("best", "Best trial", [doc.Text("No trial was trained to its end."), doc.Facts(shown)])
     top = best[0]
-    head = [("best " + plan.search.metric, number(top.value or 0.0)), ("trial", str(top.number)), *shown]
+    head = [("best " + plan.search.metric, amount(top.value or 0.0)), ("trial", str(top.number)), *shown]
     sets = doc.Items([doc.Span(change, "code") for change in top.sets])
     command = doc.Code(shell(*again), label="Command")
     return doc.Section("best", "Best trial", [doc.Facts(head), sets, doc.Text("Train it again:"), command])
@@ -60,7 +60,7 @@ def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.
     up = for_values(_inner([t.value or 0.0 for t in ended], [t.value or 0.0 for t in best]))
     across = linear([0.0, float(max(t.number for t in trials))])
     name, top = plan.search.metric, best[0]
-    summary = f"{name} of {count(len(ended), 'trial')}; the best is {number(top.value or 0.0)}, of trial {top.number}."
+    summary = f"{name} of {count(len(ended), 'trial')}; the best is {amount(top.value or 0.0)}, of trial {top.number}."
     plot = Plot(across, up, "trial", name, summary, width=680.0)
     sign = -1 if plan.goal == "max" else 1
     steps: list[tuple[float, float]] = []
@@ -79,8 +79,24 @@ def _history(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.
             plot.dots(points, [_tip(t) for t in dots], kind)
     keys = [("line a", "trials"), ("line b", "the best so far")]
     keys += [("line soft", "pruned: the value at which they ended")] if any(t.state == "pruned" for t in ended) else []
+    said = [doc.Text(noise, "verdict")] if (noise := _noise(best)) else []
+    if top.between is not None:
+        low, high = (_clipped(end, up) for end in top.between)
+        plot.band("", [(across.low, low), (across.high, low)], [(across.low, high), (across.high, high)])
+        keys.append(("line band", "the 95 % interval of the best trial"))
     figure = doc.Figure("The objective of each trial", plot.drawing(), [doc.Legend(keys)])
-    return doc.Section("history", "Objective", [figure])
+    return doc.Section("history", "Objective", [*said, figure])
+
+
+def _noise(best: Sequence[Trial]) -> str:
+    """Return whether the best trial is better than others by more than other rows would change; nothing if unknown."""
+    if len(best) < 2 or best[0].between is None:
+        return ""
+    low, high = best[0].between
+    alike = sum(low <= (trial.value or 0.0) <= high for trial in best[1:])
+    said = f"With other validation rows, the value of the best trial may be from {amount(low)} to {amount(high)}: "
+    within = f"{'is' if alike == 1 else 'are'} within, and may be as good" if alike else "is as good"
+    return f"{said}{alike or 'none'} of the {count(len(best) - 1, 'other trial')} {within}."
 
 
 def _inner(values: Sequence[float], complete: Sequence[float]) -> list[float]:
@@ -96,7 +112,7 @@ def _clipped(value: float, scale: Scale) -> float:
 
 
 def _tip(trial: Trial) -> str:
-    shown = "no value" if trial.value is None else number(trial.value)
+    shown = "no value" if trial.value is None else amount(trial.value)
     return "\n".join((f"trial {trial.number}: {shown} {'' if trial.judged else trial.state}".strip(), *trial.sets))
 
 
@@ -188,7 +204,7 @@ def _table(plan: Plan, trials: Sequence[Trial], best: Sequence[Trial]) -> doc.Se
 def _row(plan: Plan, trial: Trial) -> list[doc.Inline | doc.Cell]:
     has_report = (plan.folder / trial.name / REPORT).is_file()
     link = doc.Span(str(trial.number), link=f"{trial.name}/{REPORT}") if has_report else str(trial.number)
-    value = doc.Cell(doc.UNDEFINED) if trial.value is None else doc.Cell(number(trial.value), repr(trial.value))
+    value = doc.Cell(doc.UNDEFINED) if trial.value is None else doc.Cell(amount(trial.value), repr(trial.value))
     state = f"{trial.state} after {count(len(trial.values), 'epoch')}" if trial.state == "pruned" else trial.state
     about: doc.Inline = (shorten_end(trial.problem, 300), doc.BREAK) if trial.problem else ""
     sets = shorten_end("; ".join(trial.sets), 400)

@@ -50,6 +50,7 @@ class Trial:
     state: State = "running"  # ``infeasible`` if it could not be built, ``failed`` if its training went wrong
     value: float | None = None  # the objective, of the weights that the run keeps; None without one
     values: list[float] = field(default_factory=list)  # the objective after each epoch
+    between: tuple[float, float] | None = None  # the 95 % interval of the objective over other rows, if it is known
     problem: str = ""  # why it is infeasible or failed
     starts: int = 1  # how many processes have begun it since an epoch ended
     reached: int = 0  # how many epochs had ended before

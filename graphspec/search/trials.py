@@ -100,7 +100,9 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
         from graphspec.show.report.comparison import write_report
 
         with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
-            write_report(model, directory)
+            written = write_report(model, directory)
+            if written.part == "validation" and study.plan.search.metric.startswith("val_"):
+                done = replace(done, between=written.intervals.get(study.plan.search.metric.removeprefix("val_")))
     return done
 
 

@@ -187,12 +187,13 @@ class Opening(NamedTuple):
     title: str  # the heading of the page
     kind: str = ""  # what the page is about, above the heading
     lead: tuple[str, ...] = ()  # sentences below the heading; an empty one is left out
+    said: Sequence[Block] = ()  # what a reader must see first, between the heading and these
 
 
 def page(opening: Opening, sections: Sequence[Section], others: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the whole document; ``others`` are pages beside it, by their titles."""
     links = "".join(f'<a href="{text(place)}">{text(title)}</a>' for title, place in others.items())
-    links += "".join(f'<a href="#{s.id}">{text(s.title)}</a>' for s in sections)
+    links += "".join(f'<a href="#{s.id}">{text(s.title)}{_finding(s)}</a>' for s in sections)
     body = "\n".join(
         f'<section id="{s.id}" aria-labelledby="{s.id}-title"><h2 id="{s.id}-title">{text(s.title)}</h2>'
         f"\n{html_of(s.blocks)}\n</section>"
@@ -204,13 +205,18 @@ def page(opening: Opening, sections: Sequence[Section], others: Mapping[str, str
     policy = f"style-src 'unsafe-inline'; script-src '{digest(script)}'; img-src data:"
     body = (
         '<a class="skip" href="#content">Skip to the content</a>\n'
-        f'<header class="top">{kind}<h1>{text(opening.title)}</h1>{lead}</header>\n'
+        f'<header class="top">{kind}<h1>{text(opening.title)}</h1>{html_of(opening.said)}{lead}</header>\n'
         f'<div class="menu"><nav aria-label="Sections">{links}</nav></div>\n'
         f'<main id="content" tabindex="-1">\n{body}\n</main>\n'
         f"<footer>Written by graphspec {text(__version__)}. The page needs no network.</footer>\n"
         f"<script>{script}</script>"
     )
     return framed(opening.title, policy, f"\n{assets('css')}", body)
+
+
+def _finding(section: Section) -> str:
+    kind = "bad" if section.alarm else ""
+    return f"<small{_attributes(class_=kind)}>{text(section.finding)}</small>" if section.finding else ""
 
 
 def framed(title: str, policy: str, style: str, body: str) -> str:

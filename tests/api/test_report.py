@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.base.text import significant
 
 SPEC = {
     "graphspec": 1,
@@ -38,7 +39,7 @@ def test_given_rows(tmp_path: Path, rows: tuple[np.ndarray, np.ndarray]) -> None
     assert path == tmp_path / "net.html"
     text = shown(path)
     assert "Judged on 50 rows that were given to the report" in text
-    assert f"mae {model.evaluate(*rows)['mae']:.6g}" in text
+    assert f"mae {significant(model.evaluate(*rows)['mae'])}" in text
     assert "3 epochs" in text or "epoch 3 of 3" in text or "last epoch" in text
     assert "Training time" in text
     again = pickle.loads(pickle.dumps(model)).report(tmp_path / "again.html", *rows)

@@ -20,6 +20,7 @@ from graphspec.base.text import (
     shell,
     shorten_end,
     shorten_middle,
+    significant,
     terminal_width,
     wrapped,
 )
@@ -147,6 +148,28 @@ def test_texts_are_shortened() -> None:
 )
 def test_numbers_have_significant_digits(value: float, shown: str) -> None:
     assert number(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (0.0, "0.000"),
+        (5.472e-6, "5.472e-06"),
+        (0.00113403, "0.001134"),
+        (0.01834, "0.01834"),
+        (1.0, "1.000"),
+        (-0.5, "-0.5000"),
+        (9.99999, "10.00"),
+        (446.23, "446.2"),
+        (999.97, "1000"),
+        (12345.6, "12346"),
+        (1234567.0, "1.235e+06"),
+        (math.nan, "nan"),
+        (-math.inf, "-inf"),
+    ],
+)
+def test_measures_have_four_significant_digits(value: float, shown: str) -> None:
+    assert significant(value) == shown
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,21 @@ def test_the_page_says_what_there_is(tmp_path: Path) -> None:
     assert "No trial was trained to its end" in search_html(plan, [Trial(1, state="failed")], ["x"])
 
 
+def test_the_page_says_whether_trials_differ_by_more_than_noise(tmp_path: Path) -> None:
+    plan = plan_of(project(tmp_path), tmp_path)
+    values = (0.2, 0.21, 0.29, 0.4)
+    trials = [Trial(k, {}, [], "complete", value, [value]) for k, value in enumerate(values, 1)]
+    for between, wanted in (
+        ((0.15, 0.3), "from 0.1500 to 0.3000: 2 of the 3 other trials are within, and may be as good."),
+        ((0.19, 0.21), "from 0.1900 to 0.2100: 1 of the 3 other trials is within, and may be as good."),
+        ((0.19, 0.205), "from 0.1900 to 0.2050: none of the 3 other trials is as good."),
+        (None, ""),
+    ):
+        html = search_html(plan, [replace(trials[0], between=between), *trials[1:]], ["x"])
+        assert wanted in html
+        assert ("95 % interval of the best trial" in html) == (between is not None)
+
+
 def test_a_thousand_trials_are_a_small_page(tmp_path: Path) -> None:
     plan = plan_of(project(tmp_path), tmp_path)
     html = search_html(plan, trials_of(plan, 1000), ["x"])

@@ -14,6 +14,7 @@ from consumers.apps import HERE
 from filelock import FileLock
 from paths import ROOT
 
+from docs.pictures.tiles import TILES
 from tools import site
 from tools.browser import Page, opened
 
@@ -92,6 +93,16 @@ def test_the_site_is_built_without_a_broken_link(built: Path) -> None:
     assert all(place.replace(".md", ".html") in words for place in places.values())
 
 
+def test_the_first_page_shows_what_one_can_build_and_a_report(built: Path) -> None:
+    html = (built / "index.html").read_text(encoding="utf-8")
+    tiles = re.findall(r'<a href="([^"]+)"><img[^>]* src="([^"]+)"', html.partition('class="tiles"')[2])
+    assert {Path(picture).stem for _, picture in tiles} == TILES.keys()
+    assert len({page for page, _ in tiles}) == len(tiles)
+    assert re.search(r'<a href="report-of-penguins.html"><img[^>]* src="[^"]*screenshots/report.webp"', html)
+    report = (built / "report-of-penguins.html").read_text(encoding="utf-8")
+    assert re.search(r"<header.*<p class=(verdict|warning)>", report)
+
+
 def test_every_page_loads_the_style_and_the_script_of_the_site(built: Path) -> None:
     for name in ("site.css", "site.js"):
         assert (built / name).read_text(encoding="utf-8") == (ROOT / "docs" / name).read_text(encoding="utf-8")
@@ -103,6 +114,9 @@ SEARCHES = {
     "GS302": "diagnostics.html#gs302-shapes-differ",
     "missing values": "records.html#missing-values",
     "confusion matrix": "tutorials/pictures.html#the-confusion-matrix",
+    "texts": "tutorials/text.html",
+    "export": "export.html",
+    "sharded": "decisions/parallel-training.html#when-are-dense-kernels-sharded-by-columns",
 }
 """What readers search, and a section that is among the first three results."""
 _DRIVER = """
@@ -154,6 +168,22 @@ def test_the_search_finds_what_readers_search(built: Path) -> None:
     for words, place in SEARCHES.items():
         links = [re.sub(r"\?[^#]*", "", link) for link in found[words]]  # without the words to mark
         assert any(link.endswith(f"/{place}") for link in links[:3]), (words, links)
+        if not place.startswith("decisions"):
+            assert not any("/decisions" in link for link in links[:2]), (words, links)
+
+
+def test_a_search_does_not_see_the_titles_of_the_last_sections(tmp_path: Path) -> None:
+    def item(*path: str) -> dict[str, object]:
+        return {"location": "x.html", "title": "How are texts kept?", "text": "<p>In a file.</p>", "path": list(path)}
+
+    items = [item("Decisions", "Data"), item("Reference", "Language"), item("Tutorials", "Texts")]
+    (tmp_path / "search.json").write_text(json.dumps({"config": {}, "items": items}), encoding="utf-8")
+    site.rank(tmp_path)
+    found = json.loads((tmp_path / "search.json").read_text(encoding="utf-8"))["items"]
+    assert found[:2] == [items[2], items[1]]
+    assert "texts" not in found[2]["title"]
+    assert found[2]["title"].replace("\u2060", "") == "How are texts kept?"
+    assert found[2]["text"] == "<p>In a file.</p><p>How are texts kept?, Decisions, Data</p>"
 
 
 def test_the_navigation_has_the_words_of_the_list_of_pages() -> None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from graphspec.base.arguments import path_of
 from graphspec.base.errors import UsageError, shorten
 from graphspec.base.files import write_atomic
-from graphspec.base.text import printable
+from graphspec.base.text import printable, significant
 from graphspec.show.drawing.svg import escape, on_card, text_width
 from graphspec.vocabulary.metrics import direction
 
@@ -190,7 +190,7 @@ def _heading(title: str, history: History, count: int, best: Best | None, hidden
     yield f'<text class="gs-title" x="{MARGIN:.0f}" y="30">{escape(title)}</text>'
     about = f"{count:,} epoch{'' if count == 1 else 's'}" if count else "no epoch has ended"
     if best is not None and count > 1:
-        about += f", best: epoch {best.epoch:,} ({best.key} {number(best.value)})"
+        about += f", best: epoch {best.epoch:,} ({best.key} {significant(best.value)})"
     if hidden and count:
         about += f"; {hidden:,} further metrics are not drawn"
     x = MARGIN
@@ -229,7 +229,7 @@ def _panel(name: str, lines: Mapping[str, Sequence[float]], across: Scale, best:
     found = best_epoch(lines, key) if key in lines else None
     if found is not None and across.high > 1.5:
         x, y = at(found.epoch, found.value)
-        label = f"{number(found.value)} in epoch {found.epoch:,}"
+        label = f"{significant(found.value)} in epoch {found.epoch:,}"
         yield f'<circle class="gs-best" cx="{x:.1f}" cy="{y:.1f}" r="4"/>'
         yield f'<text x="{PANEL:.0f}" y="-8" text-anchor="end">best {label}</text>'
 
@@ -257,8 +257,3 @@ def pieces(values: Sequence[float], kept: Collection[int]) -> list[list[tuple[fl
         elif k in kept:
             found[-1].append((k + 1.0, value))
     return [piece for piece in found if piece]
-
-
-def number(value: float) -> str:
-    """Return a value with four digits that matter."""
-    return f"{value:.4f}" if 0.1 <= abs(value) < 1e3 else f"{value:.4g}"

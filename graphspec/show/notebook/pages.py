@@ -14,13 +14,13 @@ from typing import Any, NoReturn, Protocol
 from graphspec.base.document import Folded, Table
 from graphspec.base.errors import GivenText, GraphspecError, SpecError, UsageError
 from graphspec.base.files import write_atomic
-from graphspec.base.text import count, printable
+from graphspec.base.text import count, printable, significant
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lowered_network import Lowered, cost
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import Shape
 from graphspec.language.declarations import Spec
-from graphspec.show.drawing.curves import Best, number
+from graphspec.show.drawing.curves import Best
 from graphspec.show.drawing.outline import outline
 from graphspec.show.drawing.summary import summary_lines
 from graphspec.show.drawing.svg import svg as draw
@@ -42,7 +42,8 @@ def history_html(svg: str, last: Mapping[str, float], best: Mapping[str, Best | 
     rows: list[list[str]] = []
     for key in list(last)[:MAX_ROWS]:
         found = best.get(key)
-        rows.append([key, number(last[key]), *(("", "") if found is None else (number(found.value), str(found.epoch)))])
+        of_best = ("", "") if found is None else (significant(found.value), str(found.epoch))
+        rows.append([key, significant(last[key]), *of_best])
     table = Table(["", "last epoch", "best", "in epoch"], rows, label="values of the training")
     return picture(svg) + html_of([table if len(rows) <= _OPEN_ROWS else Folded("values", [table])])
 

@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 
 from graphspec.base.arrays.memory import human
-from graphspec.base.document import Block, Code, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
-from graphspec.base.text import count, duration, few, number, shell, shorten_end
+from graphspec.base.document import Block, Cell, Code, Column, Facts, Folded, Group, Heading, Section, Span, Table, Text
+from graphspec.base.text import count, duration, few, shell, shorten_end
 from graphspec.engine.runtime.session import Session
 from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.declarations import DataSource, HeadDecl, InputDecl, Spec
 from graphspec.language.write import write_yaml
+from graphspec.show.html import Opening
+from graphspec.show.report.charts import amount
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import OUT_OF_FOLD, Scored
@@ -73,15 +75,22 @@ def _inputs(spec: Spec) -> str:
             names = [str(column) for column in columns]
             parts.append(f"a record of {count(len(names), 'column')} ({_some(names)})")
         elif name in spec.inputs:
-            parts.append(_input(spec.inputs[name]))
+            parts.append(_input(spec, spec.inputs[name]))
     if not parts:
-        parts = [_input(decl) for decl in spec.inputs.values()]
+        parts = [_input(spec, decl) for decl in spec.inputs.values()]
     more = len(parts) - _LISTED
     *first, last = parts[:_LISTED] + ([count(more, "further input")] if more > 0 else [])
     return f"{'; '.join(first)}; and {last}" if first else last
 
 
-def _input(decl: InputDecl) -> str:
+def _input(spec: Spec, decl: InputDecl) -> str:
+    source = next((s for s in spec.data.values() if s.windows is not None and decl.name in (s.inputs or {})), None)
+    if source is not None and source.windows is not None and source.inputs is not None:
+        columns, windows = source.inputs[decl.name], source.windows
+        of = few([columns] if isinstance(columns, str) else columns, _LISTED)
+        past, ahead = count(windows.length, "step"), count(windows.horizon, "step")
+        words = {"past": f"{of} of the last {past}", "future": f"{of} of the {ahead} ahead", "static": of}
+        return words[windows.reading(decl.name)]
     name, sizes = _short(decl.name), [str(n) if isinstance(n, int) else "any" for n in decl.shape]
     shape = " × ".join(sizes)
     if decl.dtype == "string":
@@ -126,11 +135,22 @@ def headline(found: Findings) -> Section | None:
     judged = found.judged
     parts: list[Block] = [Text(f"{found.missing} The results of the training are in the curves below.", "note")]
     if judged is not None:
-        parts = [Text(line.text, "warning" if line.better is False else "verdict") for line in lines(found.verdicts)]
-        parts += [Text(text, "verdict") for text in coverage(judged)]
-        parts += [Text(said[:1].upper() + said[1:], "warning") for said in doubts(found)]
+        parts = [Text(text, "verdict") for text in coverage(judged)]
         parts += [_said(found, judged), _tiles(found, judged), _table(found, judged)]
-    return Section("results", "Results", [*parts, Heading("Training"), Facts(list(facts_of(found)), "facts")])
+    parts += [Heading("Training"), Facts(list(facts_of(found)), "facts")]
+    ways, alarm = {verdict.better for verdict in found.verdicts}, False in [ln.better for ln in lines(found.verdicts)]
+    word = "not " if alarm else "" if ways == {True} else "partly " if True in ways else "perhaps "
+    return Section("results", "Results", parts, f"{word}better than simple rules" if ways else "", alarm)
+
+
+def opening(found: Findings) -> Opening:
+    """Return what stands above the sections: whether each head beats the best simple rule, and what speaks against that."""
+    model, said = found.model, list[Block]()
+    for line in lines(found.verdicts):
+        measured, dot, rest = line.text.partition(". ")
+        said.append(Text((Span(measured + dot, "b"), rest), "warning" if line.better is False else "verdict"))
+    said += [Text(doubt[:1].upper() + doubt[1:], "warning") for doubt in doubts(found)]
+    return Opening(model.spec.name, about(found), (model.spec.description, sentence(model)), said)
 
 
 def about(found: Findings) -> str:
@@ -171,7 +191,7 @@ def _tiles(found: Findings, judged: Scored) -> Group:
     tiles: list[Block] = []
     for key in (*metrics[: _TILES - 1], "loss"):
         more = between(found.intervals.get(key)) or "\u00a0"
-        tiles.append(Group("tile", [Text(key, "name"), Text(number(judged.results[key]), "value"), Text(more, "more")]))
+        tiles.append(Group("tile", [Text(key, "name"), Text(amount(judged.results[key]), "value"), Text(more, "more")]))
     return Group("tiles", tiles)
 
 
@@ -182,11 +202,11 @@ def _table(found: Findings, judged: Scored) -> Block:
     trained = {c: any(start + key in train for key in judged.results) for c, start in prefixes.items()}
     last = [c for c in prefixes if c != judged.part and trained[c]]
     columns = ["Loss or metric", judged.part, "95 % interval", *last, *(["of"] if judged.meanings else [])]
-    rows = []
+    rows: list[list[str | Cell]] = []
     for key, value in judged.results.items():
-        epoch = [number(train[name]) if (name := prefixes[c] + key) in train else "" for c in last]
+        epoch = [amount(train[name]) if (name := prefixes[c] + key) in train else "" for c in last]
         meaning = [judged.meanings.get(key, "")] if judged.meanings else []
-        rows.append([key, f"{value:.6g}", between(found.intervals.get(key)), *epoch, *meaning])
+        rows.append([key, Cell(amount(value), float(value)), between(found.intervals.get(key)), *epoch, *meaning])
     others = f"; {' and '.join(last)} as in the last epoch" if last else ""
     caption = f"Losses and metrics on the {judged.part} rows{others}"
     described = [Column(c, "" if c in ("Loss or metric", "of") else "number") for c in columns]
@@ -196,7 +216,7 @@ def _table(found: Findings, judged: Scored) -> Block:
 
 def between(interval: Interval | None) -> str:
     """Return the ends of an interval as text; nothing without one."""
-    return "" if interval is None else f"{number(interval.low)} to {number(interval.high)}"
+    return "" if interval is None else f"{amount(interval.low)} to {amount(interval.high)}"
 
 
 def facts_of(found: Findings) -> Iterator[tuple[str, str]]:

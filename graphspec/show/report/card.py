@@ -21,6 +21,7 @@ from graphspec.export.onnx import input_text, label_text, output_text, signature
 from graphspec.language.declarations import LABEL
 from graphspec.show.markdown import line, markdown_of
 from graphspec.show.report.about import between, facts_of, kind_of, sentence
+from graphspec.show.report.charts import amount
 from graphspec.show.report.findings import Findings, mapping_in
 from graphspec.show.report.importance import doubts
 from graphspec.show.report.kinds import OUT_OF_FOLD, Scored, flatten
@@ -243,7 +244,7 @@ def _results(found: Findings) -> Iterator[Block]:
     rows = []
     for key, value in judged.results.items():
         meaning = f" ({judged.meanings[key]})" if key in judged.meanings else ""
-        rows.append([key + meaning, f"{value:.6g}", between(found.intervals.get(key))])
+        rows.append([key + meaning, amount(value), between(found.intervals.get(key))])
     yield Text(f"On {judged.total:,} {what}. Ranges are 95 % intervals: Wilson's, or by the bootstrap.")
     yield Table(["loss or metric", "value", "95 % interval"], rows)
     yield from (Text(text) for text in [*(verdict.text for verdict in lines(found.verdicts)), *coverage(judged)])

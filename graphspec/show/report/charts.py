@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from graphspec.base.document import UNDEFINED, Column, Drawing, Inline, Table
-from graphspec.base.text import number
+from graphspec.base.text import significant
 from graphspec.graph.ir.graph import Array
 from graphspec.show.drawing.curves import Scale, axes, linear
 from graphspec.show.html import text
@@ -221,5 +221,5 @@ def share(value: float) -> str:
 
 
 def amount(value: float) -> str:
-    """Return a number as a metric is shown; ``–`` if it is not defined."""
-    return UNDEFINED if math.isnan(value) else number(value).replace("-", "−", int(value < 0))
+    """Return a measure with four significant digits; ``–`` if it is not defined."""
+    return UNDEFINED if math.isnan(value) else significant(value).replace("-", "−", int(value < 0))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -339,8 +339,15 @@ def columns(found: Findings) -> Section | None:
     if not parts.rows:
         reasons = [f"{part}: {why}" for part, why in parts.problems.items()]
         return Section("data", "Data", [Text("The data cannot be read any more:"), Items(reasons)])
-    sections = (_repeats(found, parts.rows), _heads(found, parts.rows), _fields(found, parts.rows))
-    return Section("data", "Data", [_parts(found, parts), *chain(*sections)])
+    compared, listed = _listed(found, parts.rows)
+    again = list(_repeats(found, parts.rows))
+    blocks = [*again, *_heads(found, parts.rows), *_fields(found, parts.rows, compared, listed)]
+    known = [(f.index, max(f.chance, MODERATE), f.field.name) for f in listed if f.index and f.kind != "date"]
+    drifts = [(index, name) for index, least, name in known if index > least]  # later rows have later dates
+    index, name = max(drifts, default=(0.0, ""))
+    finding, repeats = f"drift {index:.2f}: {name}" if drifts else "", any(each.kind for each in again)
+    finding = "training rows among them" if repeats else finding
+    return Section("data", "Data", [_parts(found, parts), *blocks], finding, alarm=repeats or index >= LARGE)
 
 
 def _parts(found: Findings, parts: Parts) -> Table:
@@ -364,7 +371,7 @@ def _parts(found: Findings, parts: Parts) -> Table:
     return Table(columns[:size], [row[:size] for row in rows], label="Parts of the data")
 
 
-def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
+def _repeats(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Text]:
     """Yield a sentence about judged rows that occur among the training rows, too."""
     judged = found.judged
     if judged is None or judged.part == "train" or judged.out_of_fold or "train" not in parts:
@@ -442,13 +449,20 @@ def _classes(found: Mapping[str, ClassShares], title: str) -> Iterator[Block]:
             yield Text(f"No training row has the class {names}.", "alarm")
 
 
-def _fields(found: Findings, parts: Mapping[str, Dataset]) -> Iterator[Block]:
+def _listed(found: Findings, parts: Mapping[str, Dataset]) -> tuple[list[str], list[Facts]]:
+    """Return the parts whose fields are compared, and the facts of the first fields."""
     judged = found.judged.part if found.judged is not None else next(iter(parts))
     compared = [part for part in dict.fromkeys(("train", judged)) if part in parts and len(parts[part])]
-    described = fields(found.model.spec)
-    if not compared or not described:
+    described = fields(found.model.spec)[:_FIELDS] if compared else []
+    return compared, facts(found.model.spec, described, {part: parts[part] for part in compared})
+
+
+def _fields(
+    found: Findings, parts: Mapping[str, Dataset], compared: Sequence[str], listed: Sequence[Facts]
+) -> Iterator[Block]:
+    if not listed:
         return
-    listed = facts(found.model.spec, described[:_FIELDS], {part: parts[part] for part in compared})
+    described = fields(found.model.spec)
     columns = [Column("Name"), Column("Kind"), Column("Missing", "number"), Column("Different", "number")]
     columns += [Column("Distribution", fixed=True), Column("Values", fixed=True)]
     columns += [Column("Drift")] if len(compared) > 1 else []

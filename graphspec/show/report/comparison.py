@@ -15,7 +15,7 @@ from graphspec.base.arrays.memory import human
 from graphspec.base.config import Config
 from graphspec.base.document import BREAK, UNDEFINED, Cell, Column, Element, Inline, Section, Span, Table, Text
 from graphspec.base.files import write_atomic
-from graphspec.base.text import count, duration, number, shorten_end
+from graphspec.base.text import count, duration, shorten_end
 from graphspec.data.batches import Dataset
 from graphspec.engine.runtime.session import Session
 from graphspec.engine.training.reporting import Fitted, Times
@@ -23,7 +23,8 @@ from graphspec.graph.ir.dims import LearntSize
 from graphspec.language.declarations import Spec
 from graphspec.language.parse import parse
 from graphspec.show.html import Opening, page, stroke, text
-from graphspec.show.report.about import about, between, exported, headline, kind, listed, moment, origins, sentence
+from graphspec.show.report.about import between, exported, headline, kind, listed, moment, opening, origins
+from graphspec.show.report.charts import amount
 from graphspec.show.report.columns import columns
 from graphspec.show.report.curves import LOG_SWITCH, Line, Panel, charts_of, curves
 from graphspec.show.report.findings import Findings, find, judge, judged_by_spec, mapping_in, of_model
@@ -280,7 +281,7 @@ def _cell(runs: Sequence[Compared], k: int, key: str, best: list[int] | None) ->
     elif best is not None and interval is not None:
         low, high = runs[best[0]].intervals.get(key) or (runs[best[0]].results[key],) * 2
         mark = (" ", Span("≈", "muted")) if interval.low <= high and low <= interval.high else ""
-    return Cell((number(value), mark, BREAK, Span(between(interval), "note")), repr(value))
+    return Cell((amount(value), mark, BREAK, Span(between(interval), "note")), repr(value))
 
 
 def compared_curves(runs: Sequence[Compared]) -> Section | None:
@@ -386,19 +387,19 @@ SECTIONS = (headline, curves, heads, worst, columns, importance, network, origin
 
 
 class Written(NamedTuple):
-    """A written report: its path, and why it lacks results by rows, if it does."""
+    """A written report: its path, why it lacks results by rows, if it does, and intervals of those of a part's rows."""
 
     path: Path
     missing: str
+    part: str
+    intervals: Mapping[str, Interval]
 
 
 def report_html(found: Findings) -> str:
     """Return the page of a run."""
     sections = [section for make in SECTIONS if (section := make(found)) is not None]
-    spec = found.model.spec
     has_page = found.directory is not None and (found.directory / PAGE).is_file()
-    opening = Opening(spec.name, about(found), (spec.description, sentence(found.model)))
-    return page(opening, sections, {"Try it": PAGE} if has_page else {})
+    return page(opening(found), sections, {"Try it": PAGE} if has_page else {})
 
 
 @computing()
@@ -416,4 +417,4 @@ def write_report(model: Session, directory: Path, path: Path | None = None, part
 def write_found(found: Findings, path: Path) -> Written:
     """Write what was found out about a run."""
     write_atomic(path, report_html(found))
-    return Written(path, found.missing)
+    return Written(path, found.missing, "" if found.judged is None else found.judged.part, found.intervals)

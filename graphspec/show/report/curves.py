@@ -11,7 +11,7 @@ from graphspec.base.document import Block, Element, Folded, Group, Legend, Secti
 from graphspec.base.text import count
 from graphspec.show.drawing import curves as axes
 from graphspec.show.html import text
-from graphspec.show.report.charts import LEFT, Plot
+from graphspec.show.report.charts import LEFT, Plot, amount
 from graphspec.show.report.findings import Findings
 from graphspec.vocabulary.callbacks.monitors import EarlyStopping, ModelCheckpoint
 
@@ -65,7 +65,7 @@ def charts_of(panels: Sequence[Panel], marks: Sequence[Mark], name: str) -> list
     figures = [_figure(panel, across, kept, marks, f"{name}:{k}") for k, panel in enumerate(panels)]
 
     def shown(values: Sequence[float]) -> list[str | None]:
-        return [axes.number(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
+        return [amount(values[k]) if k < len(values) and math.isfinite(values[k]) else None for k in kept]
 
     drawn = [[[line.label, shown(line.values), line.run] for line in panel.lines] for panel in panels]
     numbers = {"epochs": [k + 1 for k in kept], "panels": drawn}
@@ -116,7 +116,7 @@ def _summary(panel: Panel) -> str:
     for line in panel.lines[:6]:
         finite = [v for v in line.values if math.isfinite(v)]
         if finite:
-            parts.append(f"{line.label} from {axes.number(finite[0])} to {axes.number(finite[-1])}")
+            parts.append(f"{line.label} from {amount(finite[0])} to {amount(finite[-1])}")
     more = len(panel.lines) - 6
     return f"{panel.name} by epoch: {', '.join(parts)}" + (f", and {more} more" if more > 0 else "")
 
@@ -151,7 +151,8 @@ def curves(found: Findings) -> Section | None:
         left = f"; {len(panels) - _MAX} more are in history.csv" if len(panels) > _MAX else ""
         title = f"{count(len(further), 'further metric')}{left}"
         blocks.append(Folded(title, charts_of(further, marks, "further-curves")))
-    return Section("curves", "Curves", blocks)
+    best = best_of(found) if ended > 1 else None
+    return Section("curves", "Curves", blocks, f"best in epoch {best.epoch:,} of {ended:,}" if best else "")
 
 
 def learning_rates(found: Findings) -> list[float]:
@@ -179,7 +180,7 @@ def _sentence(found: Findings, ended: int) -> str:
     if best is None:
         return f"{ended:,} epochs."
     last = "the last epoch" if best.epoch == ended else f"epoch {best.epoch:,} of {ended:,}"
-    return f"Best in {last}: {best.key} {axes.number(best.value)}."
+    return f"Best in {last}: {best.key} {amount(best.value)}."
 
 
 def _marks(found: Findings, ended: int) -> tuple[list[Mark], list[tuple[str, str]]]:

@@ -20,9 +20,9 @@ from graphspec.show.report.charts import Plot, amount, halves, share, table
 from graphspec.show.report.class_heads import binary_head, classes_head, labels_head
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import Flat, HeadAnswers, Kind, Scored, flatten, labels_of, sigmoid
-from graphspec.show.report.number_heads import is_series, numbers_head, series
-from graphspec.show.report.rows import evenly, places
-from graphspec.show.report.scores import align, both_curves
+from graphspec.show.report.number_heads import is_series, numbers_head, series, unit_names
+from graphspec.show.report.rows import evenly, places, source_of
+from graphspec.show.report.scores import align, both_curves, determination
 from graphspec.show.report.verdicts import rule_scores
 from graphspec.vocabulary.metrics.sequences import edits, greedy_decode
 
@@ -333,7 +333,19 @@ def heads(found: Findings) -> doc.Section | None:
     kept = len(judged.rows)
     part = f"{count(judged.total, judged.part + ' row')}"
     used = f"{'all ' if kept > 1 else ''}{part}" if kept == judged.total else f"{kept:,} of {part}, spread evenly"
-    return doc.Section("heads", "Predictions", [doc.Text(f"From {used}.", "muted"), *shown, *explained])
+    blocks = [doc.Text(f"From {used}.", "muted"), *shown, *explained]
+    return doc.Section("heads", "Predictions", blocks, _finding(*judged.heads.values()))
+
+
+def _finding(head: HeadAnswers, *others: HeadAnswers) -> str:
+    """Return how good the answers of a single head are, in a few words."""
+    flat = flatten(head)
+    if others or not len(flat.scores) or flat.kind not in ("classes", "numbers"):
+        return f"{1 + len(others)} heads" if others else ""
+    if flat.kind == "numbers":
+        r2 = determination(flat.true, flat.scores)
+        return f"R² {amount(float(np.nanmean(r2)))}" if np.isfinite(r2).any() else ""
+    return f"{int((flat.scores.argmax(-1) != flat.true).sum()):,} of {count(len(flat.true), flat.noun)} wrong"
 
 
 def _head(found: Findings, judged: Scored, name: str, number: int) -> list[doc.Block]:
@@ -369,7 +381,8 @@ def _body(found: Findings, judged: Scored, name: str, head: HeadAnswers, flat: F
         case "numbers":
             alike = is_series(found, judged, name)
             forecast = series(found, judged, name) if alike else []
-            blocks = [*forecast, *numbers_head(head, flat, rules, alike=alike)]
+            names = unit_names(source_of(found.model.spec, judged.part), name, flat.true.shape[1])
+            blocks = [*forecast, *numbers_head(head, flat, rules, alike=alike, names=names)]
         case _:
             blocks = classes_head(flat, anchor) if flat.kind == "classes" else binary_head(head, flat, anchor)
             blocks += _beside_rules(head, rules)

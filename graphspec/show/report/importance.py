@@ -12,12 +12,13 @@ import numpy as np
 from graphspec.base.arrays.random import generator
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.document import Column, Drawing, Inline, Section, Span, Table, Text
-from graphspec.base.text import count, number, percent, shorten_end
+from graphspec.base.text import count, percent, shorten_end
 from graphspec.data.batches import Dataset
 from graphspec.engine.compiler.lowered_network import cost
 from graphspec.engine.compiler.objective import logged_losses
 from graphspec.engine.runtime.session import Session
 from graphspec.show.html import text
+from graphspec.show.report.charts import amount
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.network import lowered_again
 from graphspec.show.report.rows import Field, evenly, fields, prepared_in_memory, taken
@@ -149,10 +150,10 @@ def importance(found: Findings) -> Section | None:
     ends = [value for each in shown for value in (each.loss.low, each.loss.high, 0.0)]
     low, high = min(ends), max(ends)
     columns = [Column("Input"), Column("Change of the loss", "barcell", fixed=True), Column("loss", "number")]
-    base = f"loss {number(known.loss)}"
+    base = f"loss {amount(known.loss)}"
     if known.metric is not None:
         columns.append(Column(known.metric[0], "number"))
-        base += f", {known.metric[0]} {number(known.metric[1])}"
+        base += f", {known.metric[0]} {amount(known.metric[1])}"
     rows = [_row(each, low, high) for each in shown]
     table = Table(columns, rows, label="Inputs by importance", sort=True, kind="importance")
     more = len(known.found) - len(shown)
@@ -166,7 +167,8 @@ def importance(found: Findings) -> Section | None:
         f"Each bar is the mean of {REPEATS} shuffles, the thin line their range. Of inputs that say the same, each seems "
         "less important than they are together."
     )
-    return Section("importance", "Importance of inputs", [Text(lead), Text(how, "note"), table, *note])
+    finding = f"most: {shown[0].name}" if shown[0].loss.low > 0 else ""
+    return Section("importance", "Importance of inputs", [Text(lead), Text(how, "note"), table, *note], finding)
 
 
 def _row(each: Importance, low: float, high: float) -> list[Inline]:
@@ -197,8 +199,8 @@ def _bar(each: Importance, low: float, high: float) -> Inline:
 def _signed(value: float) -> str:
     if not math.isfinite(value):
         return "not finite"
-    shown = number(abs(value))
-    return shown if float(shown) == 0 else f"+{shown}" if value > 0 else f"−{shown}"
+    shown = amount(abs(value))
+    return shown if value == 0 else f"+{shown}" if value > 0 else f"−{shown}"
 
 
 # Rows that are answered too well: without a mistake, or by one field that carries it all.

@@ -15,7 +15,7 @@ from graphspec.base.arrays.memory import human
 from graphspec.base.arrays.random import Clock
 from graphspec.base.config import Config
 from graphspec.base.document import Block, Cell, Column, Element, Folded, Inline, Items, Row, Section, Span, Table, Text
-from graphspec.base.text import count, number, percent, shell, shorten_end, shorten_middle
+from graphspec.base.text import count, percent, shell, shorten_end, shorten_middle
 from graphspec.data.batches import BatchLoader, Dataset, as_indices
 from graphspec.engine.compiler.check import check
 from graphspec.engine.compiler.lowered_network import Cost, Lowered, cost
@@ -28,6 +28,7 @@ from graphspec.language.declarations import NodeDecl, Spec
 from graphspec.show.drawing import svg
 from graphspec.show.drawing.outline import Box, Panel, outline
 from graphspec.show.html import html_of, row_size, text
+from graphspec.show.report.charts import amount
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.rows import evenly, prepared_in_memory, run_name, shown_part, taken
 
@@ -247,7 +248,8 @@ def network(found: Findings) -> Section:
     if not picture or len(picture) + len(html_of([table])) > _ROOM:
         command = Span(shell("graphspec", "plot", run_name(found.directory), "-o", "network.svg"), "code")
         body = [Text(("It is too large to be drawn here: ", command, " draws it."), "note"), table]
-    return Section("network", "Network", [*_about(known, part), *_notes(known, flagged), *body])
+    blocks = [*_about(known, part), *_notes(known, flagged), *body]
+    return Section("network", "Network", blocks, _finding(known, flagged), alarm=bool(flagged))
 
 
 def _with_room(known: NetworkFacts, lines: dict[str, Row]) -> set[str]:
@@ -306,6 +308,14 @@ def _problems(known: NetworkFacts) -> dict[str, str]:
     return found
 
 
+def _finding(known: NetworkFacts, flagged: Mapping[str, str]) -> str:
+    """Return the problems in a few words."""
+    active = [known.nodes[name].activation for name, why in flagged.items() if "dead" in why]
+    if dead := sum(each.dead for each in active if each is not None):
+        return f"{count(dead, 'hidden unit')} dead"
+    return f"{count(len(flagged), 'layer')} with problems" if flagged else ""
+
+
 def _is_relu(node: NodeDecl) -> bool:
     """Return whether a node's output is that of a ReLU, which can die."""
     kinds = (getattr(node.layer, "activation", None), node.layer)
@@ -346,7 +356,7 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
         Cell(f"{size:,}{frozen}", float(size) if frozen else None) if size else "",
         f"{cost.multiply_adds:,}" if cost.multiply_adds else "",
         Cell(human(cost.activations), float(cost.activations)) if cost.activations else "",
-        "" if active is None else number(active.mean),
+        "" if active is None else amount(active.mean),
         "" if active is None else percent(active.zeros),
         dead,
         _gradient(facts, small),
@@ -358,9 +368,9 @@ def _row(known: NetworkFacts, node: NodeDecl, place: int, flagged: dict[str, str
 def _gradient(facts: NodeFacts, small: bool) -> Inline | Cell:
     if facts.gradient is None or facts.weights is None:
         return ""
-    tip = f"norm of the gradient {number(facts.gradient)}, of the weights {number(facts.weights)}"
+    tip = f"norm of the gradient {amount(facts.gradient)}, of the weights {amount(facts.weights)}"
     relative = facts.relative
-    shown = number(facts.gradient if relative is None else relative)
+    shown = amount(facts.gradient if relative is None else relative)
     return Cell(Span(shown, tip=tip), relative or 0.0, "bad" if small else "")
 
 

@@ -31,30 +31,46 @@ MOST_DOTS = 1_500
 _CHARTED = 400_000  # values of which charts are made
 _CELLS = (36, 27)
 _LEVELS = 6
-_OUTPUTS = 50
+_OUTPUTS, _OPEN = 50, 12  # values that are listed, and of which the table stands open
 _BARS = 30
+_SHORT = 6  # characters of the names of groups, from which on every other one is left out
 _FAR = 8  # interquartile ranges from the median, beyond which an error is not drawn in the histogram
 _COLUMNS = ("MAE", "RMSE", "Median absolute error", "Mean error", "R²")
 
 
-def numbers_head(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False) -> list[Block]:
+def numbers_head(
+    head: HeadAnswers, flat: Flat, rules: Sequence[Baseline] = (), *, alike: bool = False, names: Sequence[str] = ()
+) -> list[Block]:
     """Return the errors of a head beside those of simple rules, and charts of them, which ``alike`` units share."""
     units = flat.true.shape[1]
     parts: list[Block] = [_summary(head, flat, rules)]
+    below: list[Block] = []
     true, predicted, title = flat.true.reshape(-1), flat.scores.reshape(-1), ""
     if units > 1 and not alike:
-        names = list(flat.labels) if head.head.labels else [f"output {k}" for k in range(units)]
+        names = names or (flat.labels if head.head.labels else [f"value {k + 1}" for k in range(units)])
         scores = determination(flat.true, flat.scores)
         order = np.argsort(np.where(np.isnan(scores), np.inf, scores), kind="stable").tolist()
         worst = order[0]
-        parts.append(_outputs(flat, names, order))
+        each = _outputs(flat, names, order)
+        below.append(each if units <= _OPEN else Folded(each.caption, [each]))
         true, predicted, title = flat.true[:, worst], flat.scores[:, worst], f", {names[worst]}"
-        parts.append(Text(f"The charts show the output with the lowest R²: {names[worst]}."))
+        parts.append(Text(f"The charts show the value with the lowest R²: {names[worst]}."))
     if len(true) > _CHARTED:
         chosen = evenly(len(true), _CHARTED)
         parts.append(Text(f"The charts are of {_CHARTED:,} of {len(true):,} values, spread evenly.", "note"))
         true, predicted = true[chosen], predicted[chosen]
-    return [*parts, Group("charts", [make(true, predicted, title) for make in (_against, _spread, _by_value)])]
+    return [*parts, Group("charts", [make(true, predicted, title) for make in (_against, _spread, _by_value)]), *below]
+
+
+def unit_names(source: DataSource | None, name: str, units: int) -> list[str]:
+    """Return what the values of a head are called: its columns, at each step ahead for windows; nothing if unknown."""
+    columns = [] if source is None else (source.targets or {}).get(name, [])
+    columns = [columns] if isinstance(columns, str) else [str(column) for column in columns]
+    if source is None or source.windows is None or units == len(columns):
+        return columns if units == len(columns) else []
+    steps = [count(step, "step") + " ahead" for step in range(1, source.windows.horizon + 1)]
+    named = [f"{column}, {step}" if len(columns) > 1 else step for step in steps for column in columns]
+    return named if units == len(named) else []
 
 
 def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
@@ -70,7 +86,7 @@ def _summary(head: HeadAnswers, flat: Flat, rules: Sequence[Baseline]) -> Table:
         shown.append((name[:1].upper() + name[1:], *_cells(errors, mean), *scaled))
     caption = f"Errors of {count(own.true.size, 'value')}, in the target's own unit"
     caption += ", where all of these have an answer" if own is not flat else ""
-    caption += "; R² is the mean of the outputs" if flat.true.shape[1] > 1 else ""
+    caption += "; R² is the mean of the values that are predicted together" if flat.true.shape[1] > 1 else ""
     return table(caption, ("Answer", *_COLUMNS, *([] if head.scale is None else ["MASE"])), shown, sort=False)
 
 
@@ -80,16 +96,16 @@ def _cells(e: NumberErrors, r2: float) -> list[str]:
 
 
 def _r2(value: float) -> str:
-    return f"{round(value, 4) + 0.0:.4f}" if abs(value) < 1000 else amount(value)  # no -0
+    return amount(0.0 if abs(value) < 5e-5 else value)  # no rounding errors
 
 
-def _outputs(flat: Flat, names: list[str], order: list[int]) -> Table:
+def _outputs(flat: Flat, names: Sequence[str], order: list[int]) -> Table:
     """Return the errors of each output; of very many, of those with the lowest R², the first ones of ``order``."""
-    caption, chosen = "Each output", list(range(len(names)))
+    caption, chosen = "Each value", list(range(len(names)))
     if len(names) > _OUTPUTS:
-        caption, chosen = f"The {_OUTPUTS} outputs with the lowest R², of {len(names):,}", order[:_OUTPUTS]
+        caption, chosen = f"The {_OUTPUTS} values with the lowest R², of {len(names):,}", order[:_OUTPUTS]
     found = [(names[k], number_errors(flat.true[:, k], flat.scores[:, k])) for k in chosen]
-    return table(caption, ("Output", *_COLUMNS), [(name, *_cells(e, e.r2)) for name, e in found])
+    return table(caption, ("Value", *_COLUMNS), [(name, *_cells(e, e.r2)) for name, e in found])
 
 
 def _against(true: Array, predicted: Array, title: str) -> Figure:
@@ -151,14 +167,16 @@ def _spread(true: Array, predicted: Array, title: str) -> Figure:
 def _by_value(true: Array, predicted: Array, title: str) -> Figure:
     """Return the chart of the errors by predicted value, in tenths of the values."""
     found = boxes(predicted, predicted - true)
-    across = Scale(0.4, len(found) + 0.6, tuple(float(k + 1) for k in range(len(found))))
+    middles = [amount((b.low + b.high) / 2) for b in found]
+    ticks = range(0, len(found), 1 if max(map(len, middles)) < _SHORT else 2)
+    across = Scale(0.4, len(found) + 0.6, tuple(k + 1.0 for k in ticks), names=tuple(middles[k] for k in ticks))
     up = linear([v for b in found for v in (b.p5, b.p95)] + [0.0])
     wider = max(found, key=lambda b: b.p95 - b.p5)
     summary = (
         f"Errors by predicted value{title}, in {count(len(found), 'group')}: widest from {amount(wider.low)} to "
         f"{amount(wider.high)}, where 90 % are from {amount(wider.p5)} to {amount(wider.p95)}"
     )
-    plot = Plot(across, up, "Group of predicted values, from low to high", "Predicted minus true", summary)
+    plot = Plot(across, up, "Predicted: the middle of each group", "Predicted minus true", summary)
     plot.line([(across.low, 0), (across.high, 0)], "soft")
     for k, b in enumerate(found):
         tip = (

@@ -248,7 +248,7 @@ class Verdict:
             own += " off on average"
         else:
             own = f"{self.metric[:1].upper()}{self.metric[1:]} {own}"
-        own += "" if math.isnan(self.r2) else f", R² {self.r2:.4g}"
+        own += "" if math.isnan(self.r2) else f", R² {amount(self.r2)}"
         scaled = ["" if math.isnan(value) else f", MASE {amount(value)}" for value in self.mase]
         own, other = own + scaled[0], other + scaled[1]
         than = f" than {self.term}" if self.term else ""

@@ -16,7 +16,7 @@ from graphspec.export.onnx import joined, label_texts, predicted_letters
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array
 from graphspec.show.drawing.pictures import is_picture, pixels, small_uri
 from graphspec.show.html import html_of, row_size, text
-from graphspec.show.report.charts import spark
+from graphspec.show.report.charts import amount, spark
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.kinds import HeadAnswers, Scored, cutoff_of, labels_of, sigmoid, softmax
 from graphspec.show.report.rows import Field, as_wide_as_pictures, fields, places, source_name
@@ -281,7 +281,7 @@ def _numbers(found: HeadAnswers, row: int, target: Array, answer: Array) -> Verd
         true, said = target.reshape(-1), answer.reshape(-1)
         about = f"true (grey): {series(true)}\npredicted (orange): {series(said)}"
         both = spark([("soft", true), ("b", said)], about, tall=True)
-        return Verdict("", (both, Span(f"mean error {number(float(np.abs(true - said).mean()))}", "share")))
+        return Verdict("", (both, Span(f"mean error {amount(float(np.abs(true - said).mean()))}", "share")))
     room = 4000 if picture is None or target.shape != answer.shape else 2500
     field = _field(found)
     return Verdict(shown(field, target.astype(np.float32), room), shown(field, found.answers[row], room))
@@ -399,7 +399,7 @@ def _table(described: Sequence[Field], cases: Sequence[Case], by: str, room: int
     rows: list[list[Inline | Cell]] = []
     for case in cases:
         values = [shown(field, field.of(case.inputs)) for field in listed]
-        row = [case.title, number(case.score), case.verdict.truth, case.verdict.cell(), *values]
+        row = [case.title, amount(case.score), case.verdict.truth, case.verdict.cell(), *values]
         room -= row_size(row, columns)
         if rows and room < 0:
             break
@@ -424,7 +424,7 @@ def _cards(described: Sequence[Field], cases: Sequence[Case], by: str, room: int
         answers: list[tuple[Inline, Inline | Cell]] = [(Span("true and predicted", "hidden-text"), answer)]
         if truth:
             answers = [("true", truth), ("predicted", answer)]
-        where = (Span(str(k + 1), "b"), f" {case.title} ", Span(f"{by} {number(case.score)}", "share"))
+        where = (Span(str(k + 1), "b"), f" {case.title} ", Span(f"{by} {amount(case.score)}", "share"))
         card: list[Block] = [Text(where, "where"), *([Text(images, "pictures")] if images else []), Facts(answers, "")]
         card += [Facts(record, "record")] if record else []
         room -= len(html_of(card))

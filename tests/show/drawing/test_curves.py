@@ -29,7 +29,7 @@ def drawn(history: dict[str, list[float]], title: str = "t") -> tuple[ElementTre
 def test_one_panel_for_the_loss_and_one_for_each_metric() -> None:
     root, texts = drawn(TWO_HEADS, "pairs")
     assert {"pairs", "loss", "same_accuracy", "learning_rate", "training", "validation", "epoch"} <= {*texts}
-    assert "3 epochs, best: epoch 2 (val_loss 1.5000)" in texts
+    assert "3 epochs, best: epoch 2 (val_loss 1.500)" in texts
     assert "best 0.8000 in epoch 2" in texts
     lines = [(line.get("class"), line.get("points", "").count(",")) for line in root.iter(f"{NAME}polyline")]
     assert lines == [("gs-train", 3), ("gs-val", 3)] * 2 + [("gs-train", 3)]

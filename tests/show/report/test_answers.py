@@ -78,7 +78,7 @@ def test_series_are_drawn_over_the_truth() -> None:
     said = verdict(found, 0)
     check_html(html_from(said.answer))
     assert html_from(said.answer).count("<polyline") == 2
-    assert "mean error 1.0000" in html_from(said.answer)
+    assert "mean error 1.000" in html_from(said.answer)
 
 
 def test_pictures_are_shown_beside_each_other() -> None:

@@ -20,6 +20,7 @@ from judged import rows as rows_of
 
 import graphspec as gs
 from graphspec.base.document import Element
+from graphspec.base.text import significant
 from graphspec.data.batches import Dataset
 from graphspec.show.report.findings import find
 from tools.browser import Page, opened
@@ -306,7 +307,9 @@ def test_a_page_says_what_evaluate_says(shipped: Path, name: str, part: str) -> 
     values = dict(re.findall(r"(?m)^(\w+) +([\d.e+-]+)$", told.stdout))
     html = page.read_text(encoding="utf-8")
     said = rows_of(html, f"Losses and metrics on the {part} rows")
-    assert {row[0]: row[1] for row in said} == values
+    exact = re.findall(r'<th scope=row>(\w+)</th><td class=number data-value="([^"]+)">([^<]+)</td>', html)
+    assert {name: value for name, value, _ in exact if name in values} == values
+    assert {row[0]: row[1] for row in said} == {name: significant(float(value)) for name, value in values.items()}
     assert "loss" in values
     between = [(float(row[1]), *map(float, row[2].split(" to "))) for row in said if " to " in row[2]]
     assert len(between) == len(said)  # no value is the same for all resamples

@@ -13,6 +13,7 @@ import pytest
 from ruamel.yaml import YAML
 
 import graphspec as gs
+from graphspec.base.text import significant
 from graphspec.show.report.card import MARK, card, pipeline_tag
 from graphspec.show.report.findings import find
 
@@ -96,7 +97,7 @@ def test_a_card_has_the_values_of_evaluate(run: Path) -> None:
     assert result["metrics"] == [{"type": "accuracy", "value": results["accuracy"], "name": "accuracy"}]
     assert MARK in text
     for key, value in results.items():
-        assert f"| {key} | {value:.6g} |" in text
+        assert f"| {key} | {significant(value)} |" in text
     assert "Which \\| \\*kind\\* \\# it is: \\`a\\` \\<b\\>" in text
     assert "| low | 40 | " in text
     assert "sha256 of the test data" in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +25,18 @@ def _html(found: Findings) -> str:
     return html_of(section.blocks)
 
 
+def finding(found: Findings) -> tuple[str, bool]:
+    section = columns(found)
+    assert section is not None
+    return section.finding, section.alarm
+
+
 def test_classes_and_repeated_rows_by_hand() -> None:
     x, y = blobs(50)
     train = (np.concatenate([x[:5], blobs(60, seed=1)[0]]), np.concatenate([y[:5], np.ones(60, int)]))
-    html = _html(findings_of(gs.compile(dense_spec(data=DATA)), x, y, train=train))
+    found = findings_of(gs.compile(dense_spec(data=DATA)), x, y, train=train)
+    html = _html(found)
+    assert finding(found) == ("training rows among them", True)
     assert "<p class=alarm>5 test rows (10 %) have the same inputs as a training row: their results say little" in html
     count = int((y == 2).sum())
     assert f"<td class=number>{count}</td>" in html
@@ -46,7 +55,12 @@ def test_drift_is_in_words() -> None:
     x, y = blobs(400)
     shifted = x.copy()
     shifted[:, 2] += 3
-    html = _html(findings_of(gs.compile(dense_spec(data=DATA)), shifted, y, train=blobs(400, seed=4)))
+    found = findings_of(gs.compile(dense_spec(data=DATA)), shifted, y, train=blobs(400, seed=4))
+    html = _html(found)
+    text, alarm = finding(found)
+    assert re.fullmatch(r"drift \d\.\d\d: x\[2\]", text)
+    assert alarm
+    assert finding(findings_of(gs.compile(dense_spec(data=DATA)), x, y, train=blobs(400, seed=4))) == ("", False)
     rows = html[html.index("<h3>Inputs") :].split("<tr>")[2:]
     assert [row.partition("</th>")[0].removeprefix("<th scope=row>") for row in rows] == [
         "x[0]",

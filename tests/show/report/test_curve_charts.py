@@ -35,7 +35,7 @@ def test_the_pointer_shows_the_values_of_an_epoch() -> None:
     html = html_from(charts_of([panel], [Mark(2, "best")], "c"))
     assert numbers(html) == {
         "epochs": [1, 2, 3],
-        "panels": [[["loss", ["1.0000", None, "0.2500"], None], ["val_loss", ["2.0000", "1.5000", None], 3]]],
+        "panels": [[["loss", ["1.000", None, "0.2500"], None], ["val_loss", ["2.000", "1.500", None], 3]]],
     }
     assert 'data-curve="c:0"' in html
     assert html.count('class="mark best"') == 2, "in the chart and in its logarithmic twin"
@@ -62,4 +62,4 @@ def test_names_are_escaped() -> None:
     html = html_from(charts_of([Panel("<b>", [Line("</script><img>", [1.0, 2.0], "a")])], [], "c"))
     assert "<b>" not in html
     assert "<img>" not in html
-    assert numbers(html)["panels"] == [[["</script><img>", ["1.0000", "2.0000"], None]]]
+    assert numbers(html)["panels"] == [[["</script><img>", ["1.000", "2.000"], None]]]

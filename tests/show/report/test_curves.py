@@ -39,7 +39,7 @@ LOSSES = {"loss": [4.0, 3.0, 2.0, 1.0], "val_loss": [4.0, 2.0, 3.0, 3.5]}
 def test_panels_and_the_best_epoch() -> None:
     page = html(found({**LOSSES, "mae": [1.0, 0.5, 0.4, 0.3]}))
     assert page.count("<figure") == 2
-    assert "Best in epoch 2 of 4: val_loss 2.0000." in page
+    assert "Best in epoch 2 of 4: val_loss 2.000." in page
     assert "best val_loss: epoch 2" in page
     assert "training</li>" in page
     assert "validation</li>" in page

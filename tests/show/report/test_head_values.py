@@ -15,7 +15,7 @@ def test_the_spread_of_each_unit() -> None:
     found = rows(
         html_from(values_head(Flat("values", np.zeros(2), values, False, ["a", "b"], "row"))), "The head has no loss"
     )
-    assert found == [["a", "2.0000", "1.0000", "1.0000", "2.0000", "3.0000", "0"], ["b", *["–"] * 5, "2"]]
+    assert found == [["a", "2.000", "1.000", "1.000", "2.000", "3.000", "0"], ["b", *["–"] * 5, "2"]]
 
 
 def test_of_many_units_the_first() -> None:

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 
 import graphspec as gs
+from graphspec.base.document import plain
+from graphspec.base.text import significant
 from graphspec.data.signature import user_arrays
 from graphspec.engine.training.reporting import EpochTime, Fitted, Start, Times
 from graphspec.show.html import html_of
-from graphspec.show.report.about import about, exported, facts_of, headline, moment
+from graphspec.show.report.about import about, exported, facts_of, headline, moment, opening
 from graphspec.show.report.findings import Findings, judge, of_model
+from graphspec.show.report.verdicts import lines
 
 TIMES = Times(
     rows=600,
@@ -76,7 +79,7 @@ def test_without_times() -> None:
     assert about(found(None)) == "Regression"
 
 
-def test_values_are_exactly_those_of_the_evaluation() -> None:
+def test_values_are_those_of_the_evaluation() -> None:
     known = found()
     section = headline(known)
     assert section is not None
@@ -85,7 +88,8 @@ def test_values_are_exactly_those_of_the_evaluation() -> None:
     for key, value in known.judged.results.items():
         low, high = known.intervals[key]
         assert low < value < high
-        assert f"{key} {value:.6g} " in text
+        assert f"{key} {significant(value)} " in text
+        assert f'data-value="{value:.6g}"' in html_of(section.blocks), "what a table is sorted by"
     assert "training validation" in text
     assert "mae" in text
 
@@ -106,6 +110,22 @@ def test_the_rows_are_named(part: str, words: str) -> None:
     assert len(re.findall(r"<th scope=col[^>]*>validation<", html_of(section.blocks))) == 1, (
         "a column of the rows or of the last epoch"
     )
+
+
+def test_verdicts_and_doubts_are_said_first() -> None:
+    known = replace(found(), given={"v": "is always the target"})
+    first, doubt = opening(known).said
+    (line,) = lines(known.verdicts)
+    assert plain(first.content) == line.text
+    assert isinstance(first.content, tuple)
+    assert plain(first.content[0]) == line.text.partition(". ")[0] + ". "
+    assert (doubt.kind, plain(doubt.content).startswith("'v' is always")) == ("warning", True)
+    section = headline(known)
+    assert section is not None
+    assert line.text not in shown(html_of(section.blocks)), "a fact stands once"
+    words = {True: "better", False: "not better", None: "perhaps better"}
+    assert section.finding == f"{words[line.better]} than simple rules"
+    assert section.alarm == (line.better is False)
 
 
 def test_few_rows_have_no_intervals() -> None:

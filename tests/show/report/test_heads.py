@@ -73,9 +73,9 @@ CASES: dict[str, tuple[dict[str, Any], Any, Any, str]] = {
     "hinge": (network(dense(1), {"loss": "hinge"}), X, YES * 2 - 1, "its score is above 0,"),
     "labels": (sigmoid(4), X, np.eye(4, dtype="f4")[IDS], "Rows entirely right"),
     "numbers": (linear(1), X, numbers(60), "Predicted against true"),
-    "equal numbers": (linear(1), X, EQUAL, "Always 3.0000, the mean of these rows"),
+    "equal numbers": (linear(1), X, EQUAL, "Always 3.000, the mean of these rows"),
     "one number": (linear(1), X[:1], numbers(1, 1), "Errors of 1 value"),
-    "a hundred numbers": (linear(100), X, numbers(60, 100), "50 outputs with the lowest R², of 100"),
+    "a hundred numbers": (linear(100), X, numbers(60, 100), "50 values with the lowest R², of 100"),
     "huge numbers": (linear(2), HUGE, numbers(60, 2), "The median of these rows"),
     "groups": (GROUPS, X, IDS, "Nearest row is of the group"),
     "groups of one": (GROUPS, X[:5], np.arange(5), "5 rows are the only ones of their groups"),
@@ -220,7 +220,7 @@ def test_numbers_agree_with_evaluate() -> None:
     metrics = ["mae", "root_mean_squared_error", "r2_score"]
     spec = network(dense(3), {"loss": "mse", "metrics": metrics})
     _, judged, html = judge(spec, X, numbers(60, 3, seed=3))
-    first = [float(cell) for cell in rows(html, "Errors of 180 values")[0][1:]]
+    first = [float(cell.replace("−", "-")) for cell in rows(html, "Errors of 180 values")[0][1:]]
     wanted = [judged.results[name] for name in metrics]
     assert [first[0], first[1], first[4]] == pytest.approx(wanted, rel=1e-3)
 

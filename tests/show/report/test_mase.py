@@ -113,7 +113,7 @@ def test_one_series_has_its_own_unit_and_mase_beside_it(tmp_path: Path) -> None:
     scale = np.abs(y[SEASON : -2 * HORIZON] - y[: -2 * HORIZON - SEASON]).mean()
     assert verdict.mase == pytest.approx((verdict.score / scale, verdict.other / scale), rel=1e-5)
     assert " off on average, R² " in str(verdict)
-    assert f", MASE {verdict.mase[0]:.5g}; the value 4 steps before: " in str(verdict)
+    assert f", MASE {verdict.mase[0]:.4g}; the value 4 steps before: " in str(verdict)
 
 
 def test_of_several_seasons_the_one_with_the_lowest_error_counts_and_without_any_the_step(tmp_path: Path) -> None:

@@ -43,7 +43,9 @@ def test_every_box_has_its_lines_in_the_table() -> None:
 def test_dead_units_are_named() -> None:
     model = gs.compile(dense_spec(data=DATA))
     model.set_weights({"hidden/bias": np.full(8, -1000, np.float32)})
-    html = _html(findings_of(model, *blobs(20)))
+    found = findings_of(model, *blobs(20))
+    html, section = _html(found), network(found)
+    assert (section.finding, section.alarm) == ("8 hidden units dead", True)
     assert "<li><code>hidden</code> 8 of 8 units are 0 in all 20 rows (dead)</li>" in html
     assert '<tr data-node="0" data-problem="8 of 8 units' in html
 
@@ -51,7 +53,9 @@ def test_dead_units_are_named() -> None:
 def test_values_that_are_not_finite_come_first() -> None:
     model = gs.compile(dense_spec(data=DATA))
     model.set_weights({"hidden/kernel": np.full((4, 8), np.nan, np.float32)})
-    html = _html(findings_of(model, *blobs(20)))
+    found = findings_of(model, *blobs(20))
+    html = _html(found)
+    assert re.fullmatch(r"\d layers? with problems", network(found).finding)
     assert "<li><code>hidden</code> has values that are not finite</li>" in html
 
 

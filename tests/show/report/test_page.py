@@ -7,7 +7,7 @@ import re
 from base64 import b64encode
 from html.parser import HTMLParser
 
-from graphspec.base.document import Element, Section
+from graphspec.base.document import Element, Section, Text
 from graphspec.show.html import Opening, assets, page, text, wide
 
 HOSTILE = "</script><script>alert(1)</script>\"'><img src=x onerror=alert(2)>\u202egnp\x00\x1b[31m&amp;"
@@ -50,6 +50,17 @@ def test_text_is_escaped() -> None:
     assert "\u202e" not in html
     assert "\x00" not in html
     assert "\x1b" not in html
+
+
+def test_findings_stand_in_the_contents_and_the_verdict_below_the_title() -> None:
+    sections = [Section("one", "One", finding=HOSTILE, alarm=True), Section("two", "Two", finding="8 of 9")]
+    html = page(
+        Opening("a", lead=("what it is",), said=[Text("9 off", "warning")]), [*sections, Section("last", "Last")]
+    )
+    contents = html.partition("<nav")[2].partition("</nav>")[0]
+    assert f'<a href="#one">One<small class=bad>{text(HOSTILE)}</small></a>' in contents
+    assert '<a href="#two">Two<small>8 of 9</small></a><a href="#last">Last</a>' in contents
+    assert html.index("<h1>") < html.index("<p class=warning>9 off</p>") < html.index("what it is")
 
 
 def test_it_has_landmarks_and_headings() -> None:

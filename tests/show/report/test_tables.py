@@ -17,4 +17,4 @@ def test_the_first_columns_are_texts_the_others_numbers() -> None:
 
 
 def test_values_that_are_not_defined() -> None:
-    assert [share(0.12345), share(float("nan")), amount(float("nan")), amount(1234.5)] == ["0.123", "–", "–", "1234.5"]
+    assert [share(0.12345), share(float("nan")), amount(float("nan")), amount(1234.5)] == ["0.123", "–", "–", "1234"]

@@ -51,6 +51,17 @@ def test_inputs() -> None:
     )
 
 
+def test_windows_read_steps_of_columns() -> None:
+    windows = {"length": 4, "horizon": 3, "order": "t", "future": ["ahead"], "static": ["now"]}
+    columns = {"past": ["load", "wind"], "now": "t", "ahead": ["holiday"]}
+    data = {"train": {"file": "a.csv", "windows": windows, "inputs": columns, "targets": {"y": "load"}}}
+    inputs = {"past": {"shape": [4, 2]}, "now": {"shape": [1], "dtype": "string"}, "ahead": {"shape": [3, 1]}}
+    layers = [{"name": "flat", "type": "Flatten", "inputs": "past"}, DENSE | {"units": 3}]
+    model = gs.compile(net(inputs, layers, y={"loss": "mse"}).document() | {"data": data})
+    reads = "Reads load, wind of the last 4 steps; t; and holiday of the 3 steps ahead."
+    assert sentence(model) == f"{reads} Answers y: 3 numbers."
+
+
 def test_several_heads() -> None:
     layers = [
         {"name": "a", "type": "Dense", "units": 1, "inputs": "x"},

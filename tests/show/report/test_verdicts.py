@@ -21,7 +21,7 @@ def test_numbers_by_the_mean_absolute_error() -> None:
     good = replace(judged, heads={"h": replace(head, answers=Y + 0.5)})
     [better] = verdicts(good, {"h": [Baseline("yesterday", Y + 2), Baseline("rarely", Y * np.nan)]})
     assert (better.score, better.other, better.better) == (pytest.approx(0.5), pytest.approx(2), True)
-    assert lines([better]) == [("0.5000 off on average, R² 0.9974; yesterday: 2.0000. The network is better.", True)]
+    assert lines([better]) == [("0.5000 off on average, R² 0.9974; yesterday: 2.000. The network is better.", True)]
     [worse] = verdicts(good, {"h": [Baseline("yesterday", Y + 0.4)]})
     assert (worse.better, lines([worse])[0].better) == (False, False)
     assert "The network is not better" in str(worse)

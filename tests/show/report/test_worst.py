@@ -12,6 +12,7 @@ import pytest
 from findings import ATTACK, DATA, check_html, findings_of
 
 import graphspec as gs
+from graphspec.base.text import significant
 from graphspec.show.html import html_of
 from graphspec.show.report.findings import Findings
 from graphspec.show.report.worst import largest, worst
@@ -35,7 +36,7 @@ def test_rows_are_those_with_the_largest_losses() -> None:
     html = _html(found)
     assert re.findall(r"<th scope=row>row (\d+)</th>", html) == [str(k + 1) for k in order]
     assert "Rows are counted from 1." in html
-    assert f"<td class=number>{losses[order[0]]:.4f}</td>" in html or f"{losses[order[0]]:#.5g}" in html
+    assert f"<td class=number>{significant(losses[order[0]])}</td>" in html
     for value in x[order[0]]:
         assert f"{value:.6g}" in html
     assert html.index("20 rows have a wrong answer") > 0
