@@ -227,6 +227,10 @@ class Registry(Generic[T]):
         self.refused: dict[str, tuple[str, str]] = {}  # names of Keras, with the reason and the replacement
         self.old: dict[str, Old] = {}  # names of older versions
 
+    def family(self, cls: type[Config]) -> str:
+        """Return the family of a class: that of its names, else its file."""
+        return self.families.get(cls.__name__, cls.__module__.rpartition(".")[2])
+
     def found_in(self, package: str, families: Mapping[str, str] | None = None) -> None:
         """Declare the modules of the classes: all names, in order, by the module of ``package`` (its ``names.json``).
 

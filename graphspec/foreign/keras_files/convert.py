@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from graphspec.engine.compiler.lowered_network import Lowered
 
 # Layers and calls of a model as entries of ``layers``: of the spec, or of a block.
-_RANDOM = ("regularization", "augmentation")  # files of layers that do nothing outside training
+_RANDOM = ("regularization", "augmentation")  # families of layers that do nothing outside training
 _NO_WEIGHTS = (
     *("adaptive", "regularization", "image", "augmentation", "padding", "merging", "pooling", "reshaping", "sound"),
     *("discretization", "preprocessing"),
@@ -153,7 +153,7 @@ class Scope:
         if cls.__name__ in layers.READS_IDS and inputs:
             inputs = [self._as_ids(layer, call, inputs[0])]
         training = False if self.inference and reader.training is None else reader.training
-        family = cls.__module__.rpartition(".")[2]
+        family = LAYERS.family(cls)
         kind = cls.__name__
         if training is True and (family in _RANDOM or kind in ("BatchNormalization", "SpectralNormalization")):
             text = "is called with `training=True`: it acts at inference, too"

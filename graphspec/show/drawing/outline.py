@@ -17,6 +17,7 @@ from graphspec.graph.cuts import computed_once
 from graphspec.graph.ir.dims import LearntSize, show
 from graphspec.language.declarations import HeadDecl, NodeDecl, Ref, Spec, operand_text
 from graphspec.language.tree import Tree
+from graphspec.vocabulary.layers import LAYERS
 from graphspec.vocabulary.layers.formula import Formula, class_name
 
 Kind = Literal["input", "layer", "shared", "block", "head"]
@@ -238,7 +239,7 @@ class _Outline:
 
     def _layer_box(self, title: str, members: list[NodeDecl]) -> Box:
         node = members[0]
-        family = type(node.layer).__module__.rsplit(".", 1)[-1].replace("_", " ") if node.layer is not None else ""
+        family = "" if node.layer is None else LAYERS.family(type(node.layer)).replace("_", " ")
         words = " · ".join([node.type or "", *map(operand_text, node.written.values()), *_arguments(node.layer)])
         if formula := node.layer.value if isinstance(node.layer, Formula) else "":
             words = f"Formula · {shorten(' '.join(formula.split()), 48)}"
