@@ -98,7 +98,7 @@ class Constant(Layer, arity=(0, 0)):
         if len(content) != math.prod(shape) * np.dtype(dtype).itemsize:
             raise ValueError("'base64' does not have the values of 'shape'")
         try:
-            return self.with_array(_from_bytes(content, dtype, shape))
+            return self.with_array(_from_bytes(content, str(dtype), shape))
         except ProblemError as error:
             raise ValueError(f"the array {error.problem.message}") from None
 
