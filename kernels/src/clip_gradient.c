@@ -17,7 +17,7 @@ GK_CLONES static void NAME(clip_gradient)(const gk_array *a)
     if (a[1].data && a[2].data) {
         GK_INDEPENDENT
         for (ptrdiff_t i = 0; i < n; i++)
-            dy[i] = dy[i] * ((y[i] > low) & (y[i] < high) ? (REAL)1 : (REAL)0);
+            dy[i] = dy[i] * (((y[i] > low) & (y[i] < high)) ? (REAL)1 : (REAL)0);
     } else if (a[1].data) {
         GK_INDEPENDENT
         for (ptrdiff_t i = 0; i < n; i++)

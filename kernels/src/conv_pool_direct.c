@@ -179,7 +179,7 @@ GK_CLONES static void NAME(conv_pool_direct)(const gk_array *a)
                     for (int j = 0; j < LANES; j++) {
                         const REAL v = value[j], m = most[j];
                         chosen[j] = v > m ? (uint32_t)t : chosen[j];
-                        most[j] = (m > v) | (m != m) ? m : v;
+                        most[j] = ((m > v) | (m != m)) ? m : v;
                     }
                 }
                 const ptrdiff_t place = (r * width + o) * filters + c;

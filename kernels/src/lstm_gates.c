@@ -59,11 +59,12 @@ static void NAME(tanh_of)(const REAL *x, REAL *y, ptrdiff_t count)
 /* One gate of some rows side by side: x + y, of a sigmoid halved. */
 GK_CLONES static void NAME(argument)(const REAL *x, const REAL *y, REAL half, REAL *gate, ptrdiff_t rows, ptrdiff_t n, ptrdiff_t stride)
 {
-    for (ptrdiff_t r = 0; r < rows; r++, x += stride, y += y ? stride : 0, gate += n) {
+    for (ptrdiff_t r = 0; r < rows; r++, x += stride, gate += n) {
         if (y) {
             GK_INDEPENDENT
             for (ptrdiff_t k = 0; k < n; k++)
                 gate[k] = (x[k] + y[k]) * half;
+            y += stride;
         } else {
             GK_INDEPENDENT
             for (ptrdiff_t k = 0; k < n; k++)

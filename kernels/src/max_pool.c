@@ -261,7 +261,7 @@ typedef struct {
 
 /* Without branches, also where a loop ends with single elements: what is larger cannot be predicted. */
 #define LATER(v, o, n, i) ((i) ^ (((n) ^ (i)) & (0 - (BITS)((v) > (o)))))
-#define MORE(o, v) (((o) > (v)) | ((o) != (o)) ? (o) : (v))
+#define MORE(o, v) ((((o) > (v)) | ((o) != (o))) ? (o) : (v))
 
 #define SET(k, t) m[k] = (t), i[k] = n
 #define SET_VALUE(k, t) m[k] = (t)
@@ -422,6 +422,7 @@ GK_INLINE void NAME(max_pool_of)(const gk_array *a, const int keeps)
     const ptrdiff_t channels = tiles.whole ? x->shape[1] : 1, times = x->shape[1] / channels;
     Axis axes[3];
     Used used[2];
+    used[0].count = used[1].count = 0;
     Tap taps[MOST_NUMBERS];
     NAME(Rows) rows;
     int of[3] = {0}; /* the row of each axis in `windows` */

@@ -5,7 +5,7 @@
 #include "kernels.h"
 
 /* What np.maximum returns: NaN if one is NaN. */
-#define GK_LARGER(m, x) (((x) > (m)) | ((x) != (x)) ? (x) : (m))
+#define GK_LARGER(m, x) ((((x) > (m)) | ((x) != (x))) ? (x) : (m))
 
 /* Maxima of a row, which are joined at its end. */
 #define GK_LANES 32

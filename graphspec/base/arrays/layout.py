@@ -22,6 +22,11 @@ def aligned(nbytes: int) -> Array:
     return raw[start : start + nbytes]
 
 
+def little_endian(array: Array) -> Array:
+    """Return an array whose bytes have the order of files and checksums on every machine, the lowest first."""
+    return array.astype(array.dtype.newbyteorder("<"), copy=False)
+
+
 def root(array: Array) -> int:
     """Return the ``id`` of the memory block that ``array`` views."""
     owner: Any = array

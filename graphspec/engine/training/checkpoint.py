@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import little_endian
 from graphspec.base.arrays.memory import available, human
 from graphspec.base.errors import Code, RunError
 from graphspec.base.files import write_atomic
@@ -51,7 +52,7 @@ def digest(arrays: Mapping[str, Array]) -> str:
     """Return the sha256 of the arrays' names, dtypes, shapes and bytes."""
     total = hashlib.sha256()
     for name in sorted(arrays):
-        array = np.asarray(arrays[name], order="C")
+        array = little_endian(np.asarray(arrays[name], order="C"))
         total.update(f"{name}{array.dtype.str}{array.shape}".encode())
         total.update(array.reshape(-1).view(np.uint8).data)
     return total.hexdigest()

@@ -294,7 +294,7 @@ class Hdf5:
             raise self._problems.invalid(place, f"the weight {place} of shape {shape} is larger than its file")
         found = self._tried(lambda: np.asarray(dataset[()]), place)
         if _text(self._tried(lambda: dataset.attrs.get("dtype"), place)) == "bfloat16" and found.dtype.itemsize == 2:
-            found = (found.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+            found = (found.view("<u2").astype(np.uint32) << 16).view(np.float32)
         if found.shape != shape:
             raise self._problems.invalid(place, f"the weight {place} of shape {shape} has the values of {found.shape}")
         return np.array(found, np.float32, order="C") if found.dtype.kind == "f" else found

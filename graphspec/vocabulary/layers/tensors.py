@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
 from pydantic import AfterValidator, PrivateAttr
 
 from graphspec.base.arrays.array_files import KINDS, MAX_AXES, Dtype, converted
+from graphspec.base.arrays.layout import little_endian
 from graphspec.base.config import FROM_LIST, PositiveInt, described, invalid, setting
 from graphspec.base.errors import Code, ProblemError, ShapeError
 from graphspec.base.nested_numbers import Numbers, check_given
@@ -74,7 +75,7 @@ class Constant(Layer, arity=(0, 0)):
         """Return the constant with the values of its file; ProblemError unless they are finite numbers of the dtype."""
         values = np.ascontiguousarray(converted(array, self.dtype))
         changed = self.model_copy()
-        changed._array = KINDS[values.dtype.kind], array.shape, values.tobytes()
+        changed._array = KINDS[values.dtype.kind], array.shape, little_endian(values).tobytes()
         return changed
 
     def learnt(self) -> dict[str, Any] | None:
@@ -97,7 +98,7 @@ class Constant(Layer, arity=(0, 0)):
         if len(content) != math.prod(shape) * np.dtype(dtype).itemsize:
             raise ValueError("'base64' does not have the values of 'shape'")
         try:
-            return self.with_array(np.frombuffer(content, dtype).reshape(shape))
+            return self.with_array(_from_bytes(content, str(dtype), shape))
         except ProblemError as error:
             raise ValueError(f"the array {error.problem.message}") from None
 
@@ -106,10 +107,15 @@ class Constant(Layer, arity=(0, 0)):
             array = converted(np.asarray(self.value), self.dtype)
         elif self._array is not None:
             dtype, shape, data = self._array
-            array = np.frombuffer(data, dtype).reshape(shape)
+            array = _from_bytes(data, dtype, shape).astype(dtype, copy=False)
         else:
             raise ShapeError(Code.UNREADABLE_FILE, f"needs the values of '{self.file}'", key="file")
         return g.constant(array, KINDS[array.dtype.kind])
+
+
+def _from_bytes(data: bytes, dtype: str, shape: Sequence[int]) -> Array:
+    """Return the array of bytes that have the order of files."""
+    return np.frombuffer(data, np.dtype(dtype).newbyteorder("<")).reshape(shape)
 
 
 # EinsumDense: an affine map between axes, defined by an equation; the products of all pairs of vectors.

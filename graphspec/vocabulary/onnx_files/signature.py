@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from graphspec.base.arrays.layout import little_endian
 from graphspec.base.budget import demand
 from graphspec.base.errors import Code, ProblemError, RunError, ShapeError
 from graphspec.graph.ir.dims import Dim, Shape, add, floordiv, has_rows, mul, show
@@ -145,7 +146,9 @@ def template(values: Sequence[Value]) -> tuple[Tensor, ...]:
 def _hash(array: Array | None) -> str:
     if array is None:
         return ""
-    return hashlib.sha256(repr(array.tolist()).encode() if array.dtype == object else array.tobytes()).hexdigest()
+    return hashlib.sha256(
+        repr(array.tolist()).encode() if array.dtype == object else little_endian(array).tobytes()
+    ).hexdigest()
 
 
 class _Search:

@@ -44,7 +44,7 @@ def test_all_formats(tmp_path: Path) -> None:
 
 
 def test_bfloat16(tmp_path: Path) -> None:
-    halves = (ROWS.astype("<f4").view(np.uint32) >> 16).astype("<u2").tobytes()  # quarters have few bits
+    halves = (ROWS.astype("<f4").view("<u4") >> 16).astype("<u2").tobytes()  # quarters have few bits
     entry = {"dtype": "BF16", "shape": [2, 3], "data_offsets": [0, 12]}
     raw_safetensors(tmp_path / "a.safetensors", {"x": entry}, halves)
     np.testing.assert_array_equal(read(tmp_path, "a.safetensors"), ROWS)
