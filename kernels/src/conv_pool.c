@@ -52,15 +52,12 @@ const gk_kernel gk_conv_pool_gradient = {
 };
 #else
 
-/* The larger of the maximum so far, o, and the next tap, v; of 0 and -0 the tap. NaN stays. */
-#define MORE(o, v) ((((o) > (v)) | ((o) != (o))) ? (o) : (v))
-
 /* The next tap of a row of maxima. */
 GK_INLINE void NAME(take)(const REAL *x, REAL *y, uint8_t *largest, uint8_t number, ptrdiff_t n, const int keeps)
 {
     GK_EIGHTS({
         const REAL v = x[k], o = y[k];
-        y[k] = MORE(o, v);
+        y[k] = GK_MORE(o, v);
         if (keeps)
             largest[k] = (uint8_t)(largest[k] ^ ((number ^ largest[k]) & (0 - (v > o))));
     })

@@ -83,6 +83,14 @@ extern gk_loop_of gk_tanh[2];
 #define GK_INLINE static inline
 #endif
 
+/* The larger of the maximum so far, o, and the next number, v, as NumPy's maximum has it. NaN stays. Of 0 and -0 that is the
+   next one on x86-64, and 0 on ARM64. */
+#if defined(__aarch64__) || defined(_M_ARM64)
+#define GK_MORE(o, v) ((((o) > (v)) | ((o) != (o)) | (((o) == (v)) & !signbit(o))) ? (o) : (v))
+#else
+#define GK_MORE(o, v) ((((o) > (v)) | ((o) != (o))) ? (o) : (v))
+#endif
+
 /* Before a loop whose iterations are independent, even where an operand is written in place. */
 #if defined(__clang__)
 #define GK_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")

@@ -261,20 +261,19 @@ typedef struct {
 
 /* Without branches, also where a loop ends with single elements: what is larger cannot be predicted. */
 #define LATER(v, o, n, i) ((i) ^ (((n) ^ (i)) & (0 - (BITS)((v) > (o)))))
-#define MORE(o, v) ((((o) > (v)) | ((o) != (o))) ? (o) : (v))
 
 #define SET(k, t) m[k] = (t), i[k] = n
 #define SET_VALUE(k, t) m[k] = (t)
 #define TAKE_VALUE(k, t)               \
     do {                               \
         const REAL v = (t), o = m[k];  \
-        m[k] = MORE(o, v);             \
+        m[k] = GK_MORE(o, v);             \
     } while (0)
 #define TAKE(k, t)                     \
     do {                               \
         const REAL v = (t), o = m[k];  \
         i[k] = LATER(v, o, n, i[k]);   \
-        m[k] = MORE(o, v);             \
+        m[k] = GK_MORE(o, v);             \
     } while (0)
 
 /* The maxima of a tile and their numbers, over the taps of the last axis. */
@@ -309,7 +308,7 @@ GK_INLINE void NAME(combine)(REAL *m, BITS *i, const REAL *later, const BITS *nu
     for (ptrdiff_t k = 0; k < count; k++) {
         const REAL v = later[k], o = m[k];
         i[k] = LATER(v, o, numbers[k] + n, i[k]);
-        m[k] = MORE(o, v);
+        m[k] = GK_MORE(o, v);
     }
 }
 
@@ -400,7 +399,7 @@ GK_INLINE void NAME(maxima_of_columns)(const char *row, const NAME(Tile) *tile, 
         if (b) {
             GK_INDEPENDENT
             for (ptrdiff_t k = 0; k < all; k++)
-                columns[k] = MORE(columns[k], tap[k]);
+                columns[k] = GK_MORE(columns[k], tap[k]);
         } else {
             for (ptrdiff_t k = 0; k < all; k++)
                 columns[k] = tap[k];
