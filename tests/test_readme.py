@@ -108,3 +108,15 @@ def test_a_session_is_recorded_and_a_full_terminal_scrolls(tmp_path: Path) -> No
     assert f"translateY(-{19 * (46 - 24)}px)" in many
     with pytest.raises(SystemExit, match="`false` ends with status 1"):
         record(("false",), tmp_path)
+
+
+def test_the_range_of_speeds_is_that_of_the_tables() -> None:
+    page = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    tables = page.partition("### Today's targets")[2].partition("\n## ")[0]
+    rows = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in tables.splitlines() if line[:2] == "| "]
+    header = next(row for row in rows if row[0] == "ms a step")
+    kernels = header.index("kernels", header.index("ratio"))  # beside the best as installed
+    ratios = [float(row[kernels]) for row in rows if row[0] not in ("ms a step", "---")]
+    said = re.search(r"kernels takes ([\d.]+) to ([\d.]+) of the time .* as installed, on (\d+) networks", README)
+    assert said is not None
+    assert (float(said[1]), float(said[2]), int(said[3])) == (min(ratios), max(ratios), len(ratios))
