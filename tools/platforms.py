@@ -221,7 +221,7 @@ def system(place: Place, machine: str, suite: str, packages: str) -> Iterator[li
         yield ["chroot", root, "/usr/bin/env", "-i", "--chdir=/graphspec", *words, "/usr/bin/python3"]
 
 
-BASE = "base-files,bash,coreutils,libc-bin,python3"
+BASE = "base-files,bash,coreutils,libc-bin,libstdc++6,python3"
 
 
 def on_arm64(place: Place) -> str:
