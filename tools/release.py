@@ -143,7 +143,7 @@ def recipe(root: Path) -> Found:
 def actions(root: Path) -> Found:
     """The actions of the workflows: a tag can be moved to other code, a commit cannot."""
     problems, pinned = [], set()
-    for path in sorted((root / ".github" / "workflows").glob("*.yml")):
+    for path in sorted((root / ".github").glob("*/**/*.yml")):
         for found in _USES.finditer(path.read_text(encoding="utf-8")):
             name = f"{path.name}: {found['action']}@{found['at']}"
             if not re.fullmatch(r"[0-9a-f]{40}", found["at"]):
