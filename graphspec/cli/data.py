@@ -108,7 +108,9 @@ def _drift(network: Path, new: Path, most: int | None, *, as_json: bool) -> int:
             {"format": 1, "rows": count, "trained": checked.adapted.rows, "inputs": [_plain(asdict(d)) for d in found]}
         )
     else:
-        out_blocks(shown(found, count, checked.adapted.rows))
+        compared = {each.input for each in found}
+        others = [name for name in rows if name not in compared]
+        out_blocks(shown(found, count, checked.adapted.rows, others))
     return int(any(each.drift == "large" for each in found))
 
 

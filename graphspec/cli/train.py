@@ -41,7 +41,7 @@ def train(  # noqa: PLR0913 (the options of the command)
     signature: options.SignatureFile = None,
     log_every: options.LogEvery = "auto",
     no_report: Annotated[bool, flag("--no-report", "Do not write report.html at the end.")] = False,
-    page: Annotated[bool, flag("--page", "Write page.html, too, to try the network in a browser.")] = False,
+    page: Annotated[bool, flag("--page", "Write page.html, too, to try it in a browser, online.")] = False,
     data: options.DataPlace = None,
     cache: options.Cache = None,
     mpi: Annotated[bool, flag("--mpi", "Share each batch among the processes that mpiexec or srun started.")] = False,

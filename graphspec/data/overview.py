@@ -127,7 +127,8 @@ class Overview:
 
 def overviews(spec: Spec, signature: DataSignature, max_rows: int | None = None) -> list[Overview]:
     """Look at every part of a spec's data; at ``max_rows`` rows from the start of each file."""
-    found = {part: _overview(part, source, spec, signature, max_rows) for part, source in spec.data.items()}
+    used = {part: source for part, source in spec.data.items() if source.has_rows or source.is_split}  # no folds
+    found = {part: _overview(part, source, spec, signature, max_rows) for part, source in used.items()}
     train = found.get("train")
     for part in found.values():
         if train is not None and part is not train:

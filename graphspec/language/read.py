@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -160,14 +161,17 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> errors.Diagnostic:
     position = error.problem_mark or error.context_mark
     problem = re.sub(r"\('(.*)',\)", r"'\1'", (error.problem or "syntax error").strip())
     problem = problem.replace("'<stream end>'", "the end of the text").replace("'<scalar>'", "a value")
-    message = "not YAML or JSON: " + re.sub(r"'<(.*)>'", r"\1", problem)
+    hint = None
+    if position and "expected <block end>" in problem and (near := _near_indents(text, position)):
+        problem, error.context = f"no line above that it could belong to is indented by {position.column}", None
+        hint = f"indent it by {' or '.join(near)} spaces, as the lines beside which it belongs"
+    message = "not YAML or JSON: " + re.sub(r"'<(.*?)>'", r"\1", problem)
     start = None
     if error.context:
         message += f", {error.context.strip()}"
         if error.context_mark is not None and error.context_mark is not position:
             start = error.context_mark.line + 1
             message += f" that begins at line {start}"
-    hint = None
     if match := re.match(r"expected ',' or '(.)'", problem):
         bracket = "{" if match[1] == "}" else "["
         hint = f"insert a comma before it, or close the '{bracket}' of line {start}"
@@ -184,6 +188,16 @@ def _marked(error: MarkedYAMLError, text: str, file: str) -> errors.Diagnostic:
     hint = hint or "check indentation, quotes and brackets here and in the lines above"
     line, column = (None, None) if position is None else (position.line + 1, position.column + 1)
     return errors.Diagnostic(Code.UNREADABLE_DOCUMENT, message, file, line, column, hint=hint)
+
+
+def _near_indents(text: str, mark: Any) -> list[str]:
+    """Return the next smaller and larger indents of the lines above a mark; none if it begins no line, or has theirs."""
+    lines = text.splitlines()[: mark.line + 1]
+    above = sorted({len(line) - len(line.lstrip()) for line in lines[:-1] if line.strip()})
+    if mark.column in above or lines[-1][: mark.column].strip():
+        return []
+    at = bisect(above, mark.column)
+    return [str(indent) for indent in above[max(at - 1, 0) : at + 1]]
 
 
 # Load the text of a spec from a file, a pipe or a device, up to a limit.

@@ -82,8 +82,8 @@ def _drift(name: str, record: Mapping[str, Any], values: Array, layer: Layer | N
     return Drift(name, index, word, lacking / len(values), absent / size, beyond.total() / len(values), examples)
 
 
-def shown(found: Sequence[Drift], rows: int, trained: int) -> Iterator[Block]:
-    """Yield what ``data`` prints: a table of the inputs, and what it says."""
+def shown(found: Sequence[Drift], rows: int, trained: int, others: Sequence[str]) -> Iterator[Block]:
+    """Yield what ``data`` prints: a table of the inputs, the ``others`` that are not compared, and what it says."""
     yield Text(f"{rows:,} rows, compared with the {trained:,} that the network learnt from")
     yield Text("")
     titles = [Column(title, "number") for title in ("index", "missing", "before")]
@@ -92,6 +92,8 @@ def shown(found: Sequence[Drift], rows: int, trained: int) -> Iterator[Block]:
     ]
     yield Table([Column("input", cut="end"), Column("drift"), *titles, Column("beyond", wrap=True, least=20)], cells)
     yield Text("")
+    if others:
+        yield Text(f"not compared, no single number or category: {', '.join(others)}")
     large = [each.input for each in found if each.drift == "large"]
     yield Text(
         f"large drift: {', '.join(large)}" if large else f"no large drift: every index is below {LARGE} or chance"

@@ -90,6 +90,15 @@ def test_a_record() -> None:
 
 
 @pytest.mark.slow
+def test_folds_are_no_part_of_their_own() -> None:
+    written(Path("people.csv"), rows())
+    Path("net.yaml").write_text(RECORD.replace("  validation: {split: 0.25}\n", "training: {folds: 4}\n"))
+    answer = graphspec("data", "net.yaml")
+    assert answer.exit_code == 0
+    assert "validation:" not in answer.stdout
+    assert [part["name"] for part in json.loads(graphspec("data", "net.yaml", "--json").stdout)] == ["train"]
+
+
 def test_a_table_without_a_spec() -> None:
     Path("rows.csv").write_text(
         "id;Preis (€);Datum;same;Ort\n"

@@ -14,8 +14,9 @@ from commands import graphspec
 from paths import ROOT
 
 import graphspec as gs
+from graphspec.base.document import Text
 from graphspec.engine.training.adapt import _of_categories, _of_numbers
-from graphspec.show.live_rows import drifts
+from graphspec.show.live_rows import drifts, shown
 
 TABLE = ROOT / "specs" / "data" / "penguins.csv"
 ROWS = 400
@@ -77,6 +78,14 @@ def test_other_rows_of_one_distribution_have_no_drift(model: Any) -> None:
         new = {"age": random.normal(40, 10, 100), "town": town, "kind": random.integers(0, 3, 100)}
         large += sum(each.drift != "none" for each in drifts(made.spec, made.adapted.inputs, new))
     assert large <= 4  # of 60; 1 % by chance, and what the training rows have by chance is always compared with
+
+
+@pytest.mark.parametrize(("others", "names"), [([], None), (["day", "note"], "day, note")])
+def test_inputs_that_are_not_compared_are_named(others: list[str], names: str | None) -> None:
+    texts = [str(block.content) for block in shown([], 5, 10, others) if isinstance(block, Text)]
+    assert [text for text in texts if text.startswith("not compared")] == (
+        [] if names is None else [f"not compared, no single number or category: {names}"]
+    )
 
 
 def test_numbers_with_ties_gaps_and_a_single_value() -> None:

@@ -306,9 +306,9 @@ def _range(least: Any, typical: Any, most: Any, first: Any, dtype: str) -> dict[
     """Return a low, a typical and a high value of a number: the usual ones, else values around the example."""
     whole = dtype.startswith("int") or dtype == "bool"
     low, middle, high, start = (_finite(value) for value in (least, typical, most, first))
-    start = start or 0.0
-    low = min(0.0, 2 * start) if low is None else min(low, start)
-    high = max(0.0, 2 * start) or 1.0 if high is None else max(high, start)
+    double = 2 * (start or 0.0)
+    low = min(0.0, double) if low is None else low if start is None else min(low, start)  # the example may lack it
+    high = max(0.0, double) or 1.0 if high is None else high if start is None else max(high, start)
     low, high = (0.0, 1.0) if dtype == "bool" else (low, high) if low < high else (low - 1, low + 1)
     middle = min(max((low + high) / 2 if middle is None else middle, low), high)
     return {n: round(v) if whole else v for n, v in (("low", low), ("typical", middle), ("high", high))}

@@ -160,11 +160,12 @@ function controlOf(field, id) {
     follow();
     box.append(slider, made("p", { class: "hint" }, `usual: ${shown(field.low)} to ${shown(field.high)}${field.missing === "NaN" ? "; empty: not known" : ""}`));
   }
-  if (field.kind === "date") box.append(made("p", { class: "hint" }, field.format ? `written as ${field.format}` : "such as 2024-12-31 or 2024-12-31T23:59"));
+  if (field.kind === "date") box.append(made("p", { class: "hint" }, field.format ? `such as ${field.format.replace(/%./g, (part) => DATE_PARTS[part] ?? part)}` : "such as 2024-12-31 or 2024-12-31T23:59"));
   if (field.kind === "numbers") box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers; a CSV's column can be pasted`));
   box.append(problem);
   return { field, box, problem, control, read: () => valueOf(control.value, field, read) };
 }
+const DATE_PARTS = { "%Y": "2024", "%y": "24", "%m": "12", "%d": "31", "%H": "23", "%M": "59", "%S": "58", "%f": "0" };
 // A date by the browser's own control, which writes it as its language does.
 const DATE = /^\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d)?)?$/;
 function dateOf(field, box, problem, common) {

@@ -76,13 +76,18 @@ def plain(value: object) -> str:
     number = float(value)  # type: ignore[arg-type]
     if not np.isfinite(number):
         return "not a number" if np.isnan(number) else "infinite" if number > 0 else "−infinite"
-    return str(int(number)) if number == int(number) and abs(number) < 1e7 else f"{number:.6g}"
+    return str(round(number)) if _is_whole(number) else f"{number:.6g}"
+
+
+def _is_whole(value: float) -> bool:
+    """Whether a finite number is shown without decimals: it is whole, or a million or more; and below ten million."""
+    return abs(value) < 1e7 and (value == int(value) or abs(value) >= 999999.5)
 
 
 def compact(value: float) -> str:
     """Return a number as text with about five significant digits; whole numbers stay."""
     value = float(value)
-    if not np.isfinite(value) or (value == int(value) and abs(value) < 1e7):
+    if not np.isfinite(value) or _is_whole(value):
         return plain(value)
     shown = number(value)
     return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown

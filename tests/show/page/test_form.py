@@ -14,7 +14,7 @@ from show.report.test_build import HOSTILE
 
 import graphspec as gs
 from graphspec.base.errors import UsageError
-from graphspec.show.page.build import contents, form_of, page_of
+from graphspec.show.page.build import _range, contents, form_of, page_of
 
 
 def fields_of(name: str) -> dict[str, dict[str, Any]]:
@@ -64,6 +64,24 @@ def test_ranges_are_those_of_the_training_rows(monkeypatch: pytest.MonkeyPatch) 
     _, x, _, _ = make_fixtures.integers()
     middles = np.quantile(x["items"], 0.5, axis=0, method="lower")
     assert np.allclose(fields_of("integers")["items"]["typical"], middles)  # of a list: of each of its numbers
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "first", "expected"),
+    [
+        (1900.0, 2020.0, 1960.0, (1900, 2020)),
+        (1900.0, 2020.0, 1850.0, (1850, 2020)),  # the range holds the example
+        (1900.0, 2020.0, None, (1900, 2020)),  # a missing example is no 0
+        (-20.0, -10.0, None, (-20, -10)),
+        (None, None, None, (0, 1)),
+        (None, None, 3.0, (0, 6)),
+    ],
+)
+def test_a_range_holds_the_example_if_there_is_one(
+    low: float | None, high: float | None, first: float | None, expected: tuple[float, float]
+) -> None:
+    found = _range(low, None, high, first, "float32")
+    assert (found["low"], found["high"]) == expected
 
 
 def test_large_integers_are_texts() -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import graphspec as gs
 from graphspec.base.arrays.strings import Strings
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.show.report.rows import Field, fields
+from graphspec.show.report.worst import compact, plain
 
 HEAD = {"y": {"loss": "mse"}}
 
@@ -47,8 +49,23 @@ def test_missing_values_of_each_kind() -> None:
     [sex] = fields(gs.compile(spec).spec)
     texts = sex.of({"sex": Strings.of([["m"], ["NA"], [""]])})
     assert sex.missing(texts).tolist() == [[False], [True], [True]]
-    plain = Field("x", "x")
-    assert plain.missing(np.array([1.0, np.nan])).tolist() == [False, True]
-    assert plain.missing(np.array([3, MISSING_INTEGER])).tolist() == [False, True]
-    assert plain.missing(np.array([0, 255], np.uint8)).tolist() == [False, False]
+    simple = Field("x", "x")
+    assert simple.missing(np.array([1.0, np.nan])).tolist() == [False, True]
+    assert simple.missing(np.array([3, MISSING_INTEGER])).tolist() == [False, True]
+    assert simple.missing(np.array([0, 255], np.uint8)).tolist() == [False, False]
     assert Field("x", "x", 1).of({"x": np.arange(6).reshape(3, 2)}).tolist() == [1, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("value", "text", "short"),
+    [
+        (3.0, "3", "3"),
+        (-0.0, "0", "0"),
+        (12345.678, "12345.7", "12346"),
+        (1632772.4, "1632772", "1632772"),  # a price keeps its digits
+        (-1632772.6, "-1632773", "-1632773"),
+        (16327724.4, "1.63277e+07", "1.633e+07"),  # beyond those that a float32 has
+    ],
+)
+def test_numbers_are_short_and_keep_whole_digits(value: float, text: str, short: str) -> None:
+    assert (plain(value), compact(value)) == (text, short)
