@@ -361,6 +361,8 @@ class Registry(Generic[T]):
         if (call or last != name) and self.get(last) is not None:
             arguments = call is not None and call[2]
             return f"write arguments as a mapping: `{{type: {last}, …}}`" if arguments else f"write `{last}`"
+        if re.search(r"\(.*\(| [-+*/] ", name) and (formula := otherwise(self.kind)):  # mean(abs(a - b)): no name
+            return formula
         names = [known for known in self.names() if "." not in known]
         same = self.same(last)
         if not same and (refused := self._folded_refused.get(fold(last))) is not None:

@@ -30,7 +30,10 @@ def data(
     place: DataPlace = None,
     sets: Sets = None,
 ) -> int:
-    """Show what a table or the data files of a spec hold: types, missing values, ranges, classes, what would be learnt."""
+    """Show what a table or the data files of a spec hold: types, missing values, ranges, classes, what would be learnt.
+
+    With NEW the exit status is 1 if an input has a large drift.
+    """
     if new is not None:
         return _drift(spec, new, rows, as_json=as_json)
     if suffix_of(spec) in DATA_SUFFIXES and not is_run(spec):

@@ -240,7 +240,9 @@ def _problems(head: HeadDecl, value: Value, lowered: Lowered, spec: Spec) -> lis
     if head.loss is not None:
         trained = lowered.graph.loss_inputs.get(TRAINED + head.name, value)
         problems += [(("loss",), f"{head.loss.label} of {name}", p) for p in _of_loss(head.loss, trained)]
-    if not any(p.severity == "error" for *_, p in problems):
+    given = head.tree.get("loss")
+    unknown = head.loss is None and given is not None and given.plain() is not None  # which is told by itself
+    if not unknown and not any(p.severity == "error" for *_, p in problems):
         used = {"loss"}
         for k, metric in enumerate(head.metrics):
             found = [*metric.check(value, head.loss, head.labels), *_duplicate_keys(metric, value, used)]

@@ -60,7 +60,8 @@ def _verifier(key: Path) -> Any:
         from model_signing.verifying import Config
     except ImportError as error:  # it imports OpenSSL, too, which its metadata do not name
         name = "pyopenssl" if error.name == "OpenSSL" else "model-signing"
-        raise UsageError(f"--key needs {name}; {missing_library(name)}") from None
+        second = "" if name == "pyopenssl" else f"; it needs pyopenssl, too: {missing_library('pyopenssl')}"
+        raise UsageError(f"--key needs {name}; {missing_library(name)}{second}") from None
     try:
         if b"BEGIN CERTIFICATE" in key.read_bytes():
             return Config().use_certificate_verifier(certificate_chain=[key])
