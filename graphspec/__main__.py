@@ -57,7 +57,7 @@ def main() -> None:
 
 ALONE = (
     *("data", "diff", "doctor", "evaluate", "explain", "export", "init", "inspect"),
-    *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "validate"),
+    *("page", "predict", "report", "schema", "search", "serve", "summary", "train", "upgrade", "validate"),
 )  # the commands in files of their names, or of these
 BESIDE = {"diff": "summary", "serve": "page"}
 

@@ -10,6 +10,7 @@ from commands import graphspec, project
 from cyclonedx_schema import valid
 
 import graphspec as gs
+from graphspec.base.text import significant
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_a_card_is_printed_or_written(run: Path, tmp_path: Path) -> None:
     printed = graphspec("card", run)
     assert printed.exit_code == 0
     assert printed.stdout.startswith("---\nlibrary_name: onnx\n")
-    assert f"| loss | {gs.load(run).evaluate()['loss']:.6g} |" in printed.stdout
+    assert f"| loss | {significant(gs.load(run).evaluate()['loss'])} |" in printed.stdout
     path = tmp_path / "README.md"
     assert graphspec("card", run, "-o", path).stdout.split() == ["card:", str(path)]
     assert path.read_text(encoding="utf-8") == printed.stdout
