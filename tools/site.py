@@ -44,6 +44,8 @@ PLACES = {
     "examples/review-box/README.md": "examples-review-box.md",
     "examples/node-service/README.md": "examples-node-service.md",
     "examples/batch-job/README.md": "examples-batch-job.md",
+    "examples/containers/README.md": "examples-containers.md",
+    "examples/notebooks/README.md": "examples-notebooks.md",
     "examples/plugin/README.md": "examples-plugin.md",
     "examples/text-writer/README.md": "examples-text-writer.md",
     "examples/fine-tuning/README.md": "examples-fine-tuning.md",
