@@ -8,7 +8,8 @@ of 2230cb27. Each spec of ``specs/`` leaves in the folder of the version:
 - ``NAME.csv``: the history of all four, trained without a stop,
 - ``NAME.onnx``: the exported file of those.
 
-Beside them lie ``names.json`` and ``problems.json`` (`tests/support/promises.py`), which ``--records`` writes alone.
+Beside them lie ``answers.json``, what ``evaluate`` said of each stopped run, and ``names.json`` and ``problems.json``
+(`tests/support/promises.py`), which ``--records`` writes alone.
 ``--problems`` names the release's folder of wrong specs. Those of 0.1.0 are those of 0.2.0, byte for byte, and stored once;
 the codes of these are from their page, since they have no ``graphspec explain``.
 """
@@ -36,7 +37,7 @@ def main() -> None:
     parser.add_argument("version")
     parser.add_argument("--path", required=True, help="the folder with the package of that version")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--records", action="store_true", help="write names.json and problems.json alone")
+    parser.add_argument("--records", action="store_true", help="write the three records alone")
     parser.add_argument("--problems", type=Path, default=HERE.parent / "diagnostics", help="a folder of wrong specs")
     asked = parser.parse_args()
     folder = HERE / asked.version
@@ -65,9 +66,19 @@ def main() -> None:
         found["records"] = promises.record_keys(run, Path(scratch) / "records", folder)
         found["statuses"] = promises.statuses(run, Path(scratch) / "statuses", folder)
         wrong = promises.problems(run, Path(scratch), asked.problems)
-    for name, record in (("names", found), ("problems", wrong)):
+    for name, record in (("answers", evaluated(folder, graphspec)), ("names", found), ("problems", wrong)):
         text = json.dumps(record, indent=1, ensure_ascii=False)
         (folder / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+
+
+def evaluated(folder: Path, graphspec: Callable[..., str]) -> dict[str, dict[str, float]]:
+    """By spec, the losses and metrics of the stopped run on all rows of its data."""
+    found = {}
+    for spec in sorted((HERE / "specs").glob("*.yaml")):
+        data = next(path for path in spec.parent.glob(f"{spec.stem}.*") if path != spec)
+        said = graphspec("evaluate", str(folder / spec.stem), "--data", str(data))
+        found[spec.stem] = promises.values(said)
+    return found
 
 
 def make_exhibits(folder: Path, graphspec: Callable[..., str]) -> None:

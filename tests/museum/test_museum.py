@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+import promises
 import pytest
 from commands import graphspec
 from safetensors.numpy import load_file
@@ -65,9 +66,16 @@ def test_a_run_is_read_evaluated_and_exported(run: Path, version: str, name: str
     saved = load_file(run / "weights.safetensors")
     model = gs.load(run)
     assert all(np.array_equal(model.weights[key], saved[key]) for key in model.weights)
-    assert graphspec("evaluate", run, "--part", "train").exit_code == 0
     assert graphspec("export", run, "-o", tmp_path / "new.onnx").exit_code == 0
     np.testing.assert_allclose(answers(tmp_path / "new.onnx", name), model.predict(rows(name)), rtol=1e-5, atol=1e-6)
+
+
+def test_a_run_is_judged_as_it_was(run: Path, version: str, name: str) -> None:
+    then = json.loads((HERE / version / "answers.json").read_text(encoding="utf-8"))[name]
+    data = next(path for path in (HERE / "specs").glob(f"{name}.*") if path.suffix != ".yaml")
+    result = graphspec("evaluate", run, "--data", data)
+    assert result.exit_code == 0, result.stderr
+    assert promises.values(result.stdout) == pytest.approx(then, rel=2e-6)
 
 
 def test_an_exported_file_is_described_and_answers(version: str, name: str, tmp_path: Path) -> None:

@@ -67,6 +67,11 @@ STATUSES = (
 """Commands in a folder with the specs, the stopped run ``run`` of the release, and ``damaged``, whose arrays are cut."""
 
 
+def values(said: str) -> dict[str, float]:
+    """The losses and metrics that ``evaluate`` printed: the lines of two words before the first that is none."""
+    return {name: float(value) for name, value in (line.split() for line in said.partition("\n\n")[0].splitlines())}
+
+
 def folder_with_runs(folder: Path, release: Path) -> None:
     """Fill a folder for ``STATUSES``."""
     shutil.copytree(MUSEUM / "specs", folder / "specs")
