@@ -94,7 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, content = refused.status, _error(str(refused))
             self.close_connection = True  # the body may not have been read
         except SpecError as error:
-            status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(*(d.message for d in error.diagnostics))
+            said = ("; ".join(filter(None, (d.message, d.hint))) for d in error.diagnostics)
+            status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(*said)
         except GraphspecError as error:
             status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(str(error))
         self.send_response(status)
