@@ -98,12 +98,9 @@ def init(  # noqa: PLR0913 (the options of the command)
     with saying(f"making {path}"):
         if like is not None:
             if source is not None and not source.is_dir():
-                do, made = (
-                    "name one with a folder for each class",
-                    ("--from", str(source), "--target", target or "COLUMN"),
-                )
-                if source.suffix:
-                    do = f"its networks fit no other table, so leave out --like: `{shell('graphspec', 'init', str(path), *made)}`"
+                made = shell("graphspec", "init", str(path), "--from", str(source), "--target", target or "COLUMN")
+                do = f"its networks fit no other table, so leave out --like: `{made}`"
+                do = do if source.suffix else "name one with a folder for each class"
                 raise UsageError(f"--like reads pictures or texts of a folder, which {source} is not; {do}")
             if kind is not None or backbone is not None or target is not None:
                 raise UsageError("--like says what the network is: leave out --kind, --backbone and --target")
