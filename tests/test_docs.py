@@ -83,6 +83,18 @@ def anchors_of(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+LONG = 6000  # words
+LONG_PAGES = [page for page in sorted(DOCS.glob("*.md")) if len(page.read_text(encoding="utf-8").split()) > LONG]
+
+
+@pytest.mark.parametrize("page", LONG_PAGES, ids=lambda page: page.name)
+def test_the_contents_of_long_pages_name_every_section(page: Path) -> None:
+    first, *_ = (text := page.read_text(encoding="utf-8")).partition("\n## ")
+    sections = anchors_of(re.sub(r"^```.*?^```$", "", text.removeprefix(first), flags=re.M | re.S))
+    assert len(sections) > 10
+    assert sections - {*re.findall(r"\(#([\w-]+)\)", first)} == set()
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     texts = {page: page.read_text(encoding="utf-8") for page in sorted(DOCS.rglob("*.md"))}
     texts |= {DOCS / name: text for name, text in complete({}).items()}  # as the site has them

@@ -291,7 +291,7 @@ def test_it_answers() -> None:
     left=(
         "$file: its arguments (those that several commands share are in graphspec/cli/console.py), and what it does",
         "graphspec/cli/app.py: its place in COMMANDS, which is the order of the help",
-        'docs/commands.md: a section "## $name"',
+        'docs/commands.md: a section "## $name", and its link in the contents',
         _CHANGELOG,
         "$$ pytest -n 0 tests/cli/test_app.py tests/cli/test_$name.py",
     ),

@@ -1,5 +1,6 @@
 // Records as tensors, for every file of graphspec: in Node and in browsers.
 const ARRAYS = { float32: Float32Array, int64: BigInt64Array, int32: Int32Array, uint8: Uint8Array, bool: Uint8Array };
+const LONGEST = 100; // characters of a key that is compared with the names of the inputs
 const MISSING = { string: "", float32: NaN, int64: -(2n ** 63n) };
 
 // The feeds of records, which have a value of each input: null where it is missing.
@@ -23,6 +24,12 @@ export function feedsOf(ort, session, records) {
 // What is wrong with one record, or null. A key that is not there is most often a misspelt name, so it is wrong.
 export function problemOf(record, signature) {
   if (record === null || typeof record !== "object" || Array.isArray(record)) return "a record is an object";
+  const known = signature.inputs.map(({ name }) => name);
+  const unknown = Object.keys(record).find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    const meant = unknown.length <= LONGEST && known.find((name) => isClose(unknown, name));
+    return `'${unknown}' is no input; ${meant ? `did you mean '${meant}'?` : `the inputs are ${known.join(", ")}`}`;
+  }
   for (const { name, dtype, missing, shape } of signature.inputs) {
     const value = record[name];
     if (value === undefined) return `'${name}' is not there; a missing value is null`;
@@ -32,9 +39,19 @@ export function problemOf(record, signature) {
     const wrong = column ? wrongValue(value, dtype) : wrongArray(value, shape.slice(1), dtype);
     if (wrong) return `'${name}' ${wrong}`;
   }
-  const known = new Set(signature.inputs.map(({ name }) => name));
-  const unknown = Object.keys(record).find((name) => !known.has(name));
-  return unknown === undefined ? null : `'${unknown}' is no input; the inputs are ${[...known].join(", ")}`;
+  return null;
+}
+
+// Whether two names are alike: at most a third of the letters of the longer one differ. Case and signs do not count.
+function isClose(first, second) {
+  const [a, b] = [first, second].map((name) => [...name.toLowerCase().replace(/[\s_-]/g, "")]);
+  let above = Array.from({ length: b.length + 1 }, (_, k) => k); // letters to change from the start of `a` to that of `b`
+  a.forEach((letter, i) => {
+    const row = [i + 1];
+    b.forEach((other, k) => row.push(Math.min(above[k + 1] + 1, row[k] + 1, above[k] + (letter !== other))));
+    above = row;
+  });
+  return above[b.length] <= Math.max(a.length, b.length) / 3;
 }
 
 function wrongValue(value, dtype) {

@@ -103,7 +103,7 @@ async function predict(request) {
 const ROUTES = {
   "POST /predict": predict,
   "GET /signature": () => signature,
-  "GET /health": () => ({ status: "ok", waiting: waiting.length }),
+  "GET /health": () => ({ status: "ok", name: signature.name, waiting: waiting.length }),
   "GET /metrics": () => register.metrics(),
 };
 

@@ -89,31 +89,34 @@ def _of_spec(spec: Path, rows: int | None, place: Path | None, sets: Sequence[st
 
 def _drift(network: Path, new: Path, most: int | None, *, as_json: bool) -> int:
     """Print how far new rows are from those that a network learnt from; 1 if an input has a large drift."""
-    from graphspec.data.new_rows import read_inputs
-    from graphspec.show.live_rows import drifts, shown
+    from graphspec.data.new_rows import read_rows
+    from graphspec.show.live_rows import drifts, is_compared, shown, steps_of
 
     if not is_onnx(network) and not is_run(network):
         raise UsageError(f"{network} has learnt from no rows; name a run or an ONNX file before {new}")
     checked = checked_target(network)
     spec, lowered = checked.require()
     known = {} if checked.adapted is None else checked.adapted.inputs
-    if checked.adapted is None or not any("distribution" in record for record in known.values()):
-        text = "it learnt nothing from them, has no input of one number or category, or is of an older version"
+    trained = 0 if checked.adapted is None else checked.adapted.rows
+    if not any(map(is_compared, known.values())) and not any(part.windows for part in spec.data.values()):
+        text = "it learnt nothing from them, has no input of one number, category or date, or is of an older version"
         raise UsageError(f"{network} does not say how its training rows were spread: {text}")
-    rows = read_inputs(spec, lowered.graph, new, most)
+    given = read_rows(spec, lowered.graph, new, max_rows=most)
+    rows, steps = given.inputs, None if given.ends is None else steps_of(given.ends.series)
+    print_diagnostics(given.warnings)
     try:
         found = drifts(spec, known, rows)
     except ValueError as error:
         raise UsageError(f"{network} is damaged: {error}") from None
     count = len(next(iter(rows.values())))
     if as_json:
-        write_json(
-            {"format": 1, "rows": count, "trained": checked.adapted.rows, "inputs": [_plain(asdict(d)) for d in found]}
-        )
+        own = {} if steps is None else {"steps": asdict(steps)}
+        inputs = [_plain(asdict(each)) for each in found]
+        write_json({"format": 1, "rows": count, "trained": trained, "inputs": inputs, **own})
     else:
         compared = {each.input for each in found}
         others = [name for name in rows if name not in compared]
-        out_blocks(shown(found, count, checked.adapted.rows, others))
+        out_blocks(shown(found, count, trained, others, steps))
     return int(any(each.drift == "large" for each in found))
 
 

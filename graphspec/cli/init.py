@@ -97,6 +97,11 @@ def init(  # noqa: PLR0913 (the options of the command)
         raise UsageError("--set is for the network of --like: edit other specs once they are written")
     with saying(f"making {path}"):
         if like is not None:
+            if source is not None and not source.is_dir():
+                made = shell("graphspec", "init", str(path), "--from", str(source), "--target", target or "COLUMN")
+                do = f"its networks fit no other table, so leave out --like: `{made}`"
+                do = do if source.suffix else "name one with a folder for each class"
+                raise UsageError(f"--like reads pictures or texts of a folder, which {source} is not; {do}")
             if kind is not None or backbone is not None or target is not None:
                 raise UsageError("--like says what the network is: leave out --kind, --backbone and --target")
             _like(path, like, source, sets or ())
@@ -183,8 +188,6 @@ def _like(path: Path, name: str, source: Path | None, sets: Sequence[str]) -> No
         able = ", ".join(each for each, text in known.items() if purpose(text) in FOR_FOLDERS)
         do = f"leave out --from, and name your data in the spec. A folder is enough for {able}"
         raise UsageError(f"--like {name} is for {purpose(spec)}: no file says all that it needs; {do}")
-    elif not source.is_dir():
-        raise UsageError(f"--like {name} --from {source}: this is no folder; name one with a folder for each class")
     else:
         template = _template(Kind.images if key == "images" else Kind.text)
         with naming_source(source):

@@ -248,10 +248,7 @@ def read_inputs(spec: Spec, graph: Graph, file: Path, max_rows: int | None = Non
 
     Raises SpecError: all GS5 problems of the file. Raises RunError: GS602 if there is too little memory to read it.
     """
-    if suffix_of(file) == ".json" and is_regular(file):
-        return {name: array[:max_rows] for name, array in _document(spec, graph, file).inputs.items()}
-    signature = data_signature(spec, graph, targets=False)
-    return _fed(_loaded(_source(spec, signature, file), signature, max_rows)[0], graph)
+    return read_rows(spec, graph, file, max_rows=max_rows).inputs
 
 
 def _document(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = ()) -> NewRows:
@@ -272,22 +269,25 @@ def _loaded(
     return arrays, found
 
 
-def read_rows(spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *, last: bool = False) -> NewRows:
-    """Read the inputs of new rows and the columns to ``keep`` from a file.
+def read_rows(
+    spec: Spec, graph: Graph, file: Path, keep: Sequence[str] = (), *, last: bool = False, max_rows: int | None = None
+) -> NewRows:
+    """Read the inputs of new rows, or of ``max_rows`` from the start, and the columns to ``keep`` from a file.
 
     ``last``: take only the last window of each series. Raises SpecError: all GS5 problems of the file. Raises RunError:
     GS602 if there is too little memory to read it. Raises UsageError: columns are to be kept, but the file is no table;
     the last windows are wanted of other rows.
     """
     if suffix_of(file) == ".json" and is_regular(file) and not last:
-        return _document(spec, graph, file, keep)
+        found = _document(spec, graph, file, keep)
+        return replace(found, inputs={name: array[:max_rows] for name, array in found.inputs.items()})
     signature = data_signature(spec, graph, targets=False)
     source = _source(spec, signature, file)
     if last:
         if source.windows is None:
             raise UsageError("--last needs the windows of a series: a table, and a spec whose data have `windows`")
         source = replace(source, windows=replace(source.windows, last=True))
-    return _rows(source, signature, graph, keep)
+    return _rows(source, signature, graph, keep, max_rows)
 
 
 def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
@@ -297,8 +297,10 @@ def rows_at_end(spec: Spec, graph: Graph, source: DataSource) -> NewRows:
     return _rows(last, data_signature(spec, graph, targets=False), graph)
 
 
-def _rows(source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str] = ()) -> NewRows:
-    arrays, warnings = _loaded(source, signature)
+def _rows(
+    source: DataSource, signature: DataSignature, graph: Graph, keep: Sequence[str] = (), max_rows: int | None = None
+) -> NewRows:
+    arrays, warnings = _loaded(source, signature, max_rows)
     try:
         kept = _columns(source, keep) if keep else {}
     except DataError as error:

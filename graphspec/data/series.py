@@ -180,6 +180,11 @@ class Series:
     warning: DataError | None = None  # what is told of missing steps where the spec does not say what the step is
     beyond: int = 0  # how many steps at the end of each group have only their time
 
+    @property
+    def lacking(self) -> int:
+        """How many steps between two rows are not there, not even as added ones; 0 if no step is known."""
+        return 0 if self.every is None else int(_steps(self, self.every)[2].sum())
+
     def time_of(self, step: int) -> str:
         """Return the time of a step as its table writes it; empty if there are no times."""
         return "" if self.clock is None else self.clock.text(self.times[step])

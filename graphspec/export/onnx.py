@@ -294,7 +294,7 @@ def _input(model: Session, name: str, value: Value) -> dict[str, Any]:
     column = mapped.get(name, model.needed_inputs.columns.get(name, name))
     own: dict[str, Any] = {"column": column, "missing": missing_mark(name, value, model.needed_inputs)}
     known = {} if model.adapted is None else model.adapted.inputs.get(name, {})
-    if usual := {k: _listed(v) for k, v in known.items() if k != "distribution"}:
+    if usual := {k: _listed(v) for k, v in known.items() if k not in ("distribution", "dates")}:
         own["usual"] = usual
     return _record(name, value, model.spec.inputs[name].description, own)
 

@@ -165,7 +165,12 @@ REFUSED = [
         ["--like", "gin", "--from", "things"],
         "--like gin is for a property of a molecule: no file says all that it needs; ",
     ),
-    (["--like", "vgg16", "--from", "rows.csv"], "--like vgg16 --from rows.csv: this is no folder; name one with "),
+    (["--like", "vgg16", "--from", "rows"], "of a folder, which rows is not; name one with a folder for each class"),
+    (["--like", "vgg16", "--from", "rows.csv"], "`graphspec init mine.yaml --from rows.csv --target COLUMN`"),
+    (
+        ["--like", "dlrm", "--from", "r.csv", "--target", "y"],
+        "leave out --like: `graphspec init mine.yaml --from r.csv ",
+    ),
 ]
 
 

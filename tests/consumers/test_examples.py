@@ -270,7 +270,7 @@ def test_the_service_answers_as_predict_does(service: Callable[..., tuple[int, o
     assert one["species_label"] == answers[1]["species_label"]  # type: ignore[index]
     together = list(answers[1]["species"].values())  # type: ignore[index]
     np.testing.assert_allclose(list(one["species"].values()), together, rtol=1e-4)  # type: ignore[index]
-    assert service("GET", "/health") == (200, {"status": "ok", "waiting": 0})
+    assert service("GET", "/health") == (200, {"status": "ok", "name": "penguins", "waiting": 0})
     assert service("GET", "/signature")[1] == json.loads((penguins / "penguins.json").read_text(encoding="utf-8"))
 
 
@@ -280,6 +280,9 @@ def test_the_service_answers_as_predict_does(service: Callable[..., tuple[int, o
         ({"island": 3}, "record 2: 'island' is a number, not a string"),
         ({"year": "2007"}, "record 2: 'year' is a string, not a number"),
         ({"bill_length_mm": [1]}, "record 2: 'bill_length_mm' is a list, not a number"),
+        ({"Bill-lenght mm": 1}, "record 2: 'Bill-lenght mm' is no input; did you mean 'bill_length_mm'?"),
+        ({"years": 1}, "record 2: 'years' is no input; did you mean 'year'?"),
+        ({"y" * 1_000_000: 1}, f"record 2: '{'y' * 1_000_000}' is no input; the inputs are island"),
         ({"colour": "red"}, "record 2: 'colour' is no input; the inputs are "),
     ],
 )

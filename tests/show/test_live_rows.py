@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ from paths import ROOT
 
 import graphspec as gs
 from graphspec.base.document import Text
-from graphspec.engine.training.adapt import _of_categories, _of_numbers
-from graphspec.show.live_rows import drifts, shown
+from graphspec.engine.training.adapt import _of_categories, _of_dates, _of_numbers
+from graphspec.show.live_rows import Drift, drifts, shown
+from graphspec.vocabulary.layers.dates import DateParts
 
 TABLE = ROOT / "specs" / "data" / "penguins.csv"
 ROWS = 400
@@ -82,9 +84,13 @@ def test_other_rows_of_one_distribution_have_no_drift(model: Any) -> None:
 
 @pytest.mark.parametrize(("others", "names"), [([], None), (["day", "note"], "day, note")])
 def test_inputs_that_are_not_compared_are_named(others: list[str], names: str | None) -> None:
-    texts = [str(block.content) for block in shown([], 5, 10, others) if isinstance(block, Text)]
+    texts = [
+        str(block.content)
+        for block in shown([Drift("age", 0.0, "none", 0, 0, 0, [])], 5, 10, others)
+        if isinstance(block, Text)
+    ]
     assert [text for text in texts if text.startswith("not compared")] == (
-        [] if names is None else [f"not compared, no single number or category: {names}"]
+        [] if names is None else [f"not compared, no single number, category or date: {names}"]
     )
 
 
@@ -93,6 +99,96 @@ def test_numbers_with_ties_gaps_and_a_single_value() -> None:
         "rows": 7, "missing": 2, "ends": [2.0, 2.0], "borders": [2.0], "counts": [0, 5]
     }  # fmt: skip
     assert _of_categories(["a", "a", "once", ""], {""}) == {"rows": 4, "missing": 1, "values": ["a"], "counts": [2]}
+
+
+def days(first: str, count: int, hours: int = 24, form: str = "%Y-%m-%d %H:%M") -> list[str]:
+    return [(datetime.fromisoformat(first) + timedelta(hours=hours * k)).strftime(form) for k in range(count)]
+
+
+WEEK = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"]
+TWO_YEARS = days("2022-01-01", 2 * 365)
+# the dates of the training, new dates, and of the date and of its parts: drift, share beyond, examples; the days later
+DATES: list[tuple[list[str], list[str], dict[str | None, tuple[str, float, list[Any]]], float | None]] = [
+    (TWO_YEARS, TWO_YEARS, {None: ("none", 0, []), "month": ("none", 0, []), "weekday": ("none", 0, [])}, None),
+    (TWO_YEARS, days("2024-01-01", 100), {
+        None: ("none", 1, ["2024-01-01", "2024-04-09"]), "month": ("short", 0, []), "weekday": ("none", 0, []),
+    }, 100),
+    ([d for d in TWO_YEARS if datetime.fromisoformat(d).weekday() < 5], days("2023-01-02", 70), {
+        None: ("none", 0, []), "month": ("short", 0, []), "weekday": ("large", 2 / 7, ["Sat", "Sun"]),
+    }, None),
+    (days("2023-01-01", 181), days("2023-07-01", 365), {  # half a year: the other months are new
+        None: ("none", 1, ["2023-07-01", "2024-06-29"]), "weekday": ("none", 0, []),
+        "month": ("large", 184 / 365, [7, 8, 9, 10, 11, 12]),
+    }, 365),
+    (days("2023-01-01", 365), days("2023-01-01", 365, form="%d/%m/%Y"), {None: ("large", 0, [])}, None),  # unreadable
+    (days("2023-01-02", 500), ["1900-01-01", *days("2023-01-02", 499)], {
+        None: ("none", 1 / 500, ["1900-01-01"]), "month": ("none", 0, []), "weekday": ("none", 0, []),
+    }, None),
+    (["", "never"], days("2023-01-01", 40), {
+        None: ("large", 1, ["2023-01-01", "2023-02-09"]), "month": ("short", 1, [1, 2]), "weekday": ("none", 1, WEEK),
+    }, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "wanted", "later"), DATES)
+def test_dates(before: list[str], after: list[str], wanted: dict[str | None, Any], later: float | None) -> None:
+    layer = DateParts(parts=("month", "weekday", "days"))
+    record = json.loads(json.dumps({"dates": _of_dates(before, layer)}))
+    given = gs.compile(spec(day={"type": "date", "parts": list(layer.parts)})).spec
+    found = drifts(given, {"day": record, "old": {"low": 0}}, {"day": np.array(after, object)})
+    assert {each.part: (each.drift, each.beyond, each.examples) for each in found} == {
+        part: (drift, pytest.approx(beyond), examples) for part, (drift, beyond, examples) in wanted.items()
+    }
+    assert [each.days_later for each in found if each.days_later is not None] == ([] if later is None else [later])
+    assert all(math.isnan(each.index) == (each.drift == "short") for each in found)
+
+
+def test_dates_are_learnt_with_the_last_row_and_stay_out_of_the_signature(tmp_path: Path) -> None:
+    texts = days("2020-01-01", 20_001, hours=1)  # more than are looked at
+    made = gs.compile(spec(day={"type": "date", "parts": ["hour"]}, age="number"))
+    rows = {"day": np.array(texts, object), "age": np.arange(len(texts), dtype=np.float32)}
+    made.fit(rows, np.zeros((len(texts), 1), np.float32), epochs=1, batch_size=4096, verbose=0)
+    record = made.adapted.inputs["day"]["dates"]
+    assert record["ends"] == [
+        datetime.fromisoformat(texts[0]).isoformat(),
+        datetime.fromisoformat(texts[-1]).isoformat(),
+    ]
+    assert (sum(record["parts"]["hour"]), record["rows"], len(record["parts"])) == (10_001, 10_001, 1)
+    made.export(tmp_path / "m.onnx", signature=tmp_path / "m.json")
+    (tmp_path / "new.csv").write_text("\n".join(["day,age", *(f"{day},1" for day in days("2023-01-01", 48, 1))]))
+    shown = graphspec("data", tmp_path / "m.onnx", tmp_path / "new.csv")
+    assert "100 %: 2023-01-01 to 2023-01-02 23:00" in shown.stdout
+    assert "day: hour" in shown.stdout
+    signature = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
+    assert "usual" not in next(each for each in signature["inputs"] if each["name"] == "day")
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "said", "warned"),
+    [
+        ({"every": "1h", "missing": "previous"}, 0, "2 of 40 time steps, one every 1h, are missing, and filled", ""),
+        ({}, 0, "2 of 40 time steps, one every 1h, are missing", "warning[GS516]"),
+        ({"every": "1h"}, 1, "", "error[GS516]"),
+    ],
+)
+def test_the_time_steps_of_series(tmp_path: Path, how: dict[str, Any], status: int, said: str, warned: str) -> None:
+    windows = {"length": 3, "horizon": 1, "order": "at", **how}
+    train = {"file": "rows.csv", "windows": windows, "inputs": {"x": "load"}, "targets": {"y": "load"}}
+    given = {**spec(), "inputs": {"x": {"shape": [3]}}, "data": {"train": train}}
+    lines = ["at,load", *(f"{at},{k}" for k, at in enumerate(days("2023-01-01", 40, 1)) if k not in (7, 20))]
+    (tmp_path / "rows.csv").write_text("\n".join(lines))
+    gs.compile(given).export(tmp_path / "m.onnx")
+    result = graphspec("data", tmp_path / "m.onnx", tmp_path / "rows.csv")
+    assert (result.exit_code, said in result.stdout.splitlines() or not said, warned in result.stderr) == (
+        status,
+        True,
+        True,
+    )
+    assert bool(result.stderr) == bool(warned)
+    if not status:
+        steps = {"every": "1h", "steps": 40, "missing": 2, "filled": "missing" in how}
+        found = json.loads(graphspec("data", tmp_path / "m.onnx", tmp_path / "rows.csv", "--json").stdout)
+        assert (found["steps"], found["inputs"]) == (steps, [])
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +237,7 @@ def test_what_cannot_be_compared_says_why(penguins: Path, tmp_path: Path) -> Non
         with pytest.raises(ValueError, match="its record of the training rows' 'year' is wrong"):
             drifts(gs.compile(spec(year="number")).spec, {"year": {"distribution": wrong}}, {"year": np.ones(3)})
     assert "year" in record["inputs"]
+    dates = {"rows": 2, "missing": 0, "ends": ["2023-01-01", "2023-01-02"], "parts": {"weekday": [0, 2]}}
+    for wrong in ({}, 7, {**dates, "ends": ["soon"] * 2}, {**dates, "ends": [1, 2]}, dates):
+        with pytest.raises(ValueError, match="its record of the training rows' 'day' is wrong"):
+            drifts(gs.compile(spec(day="date")).spec, {"day": {"dates": wrong}}, {"day": np.array(["2023-01-01"])})

@@ -22,7 +22,7 @@ class Adapted:
     heads: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     rows: int = 0  # the number of rows that they were learnt from
     form: str | None = None  # the form of the spec whose layers they are, if it has forms
-    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # ``low``, ``typical``, ``high`` of numbers
+    inputs: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # what training rows usually were
 
     def to_json(self) -> dict[str, Any]:
         layers = {name: dict(state) for name, state in self.layers.items()}

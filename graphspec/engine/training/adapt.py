@@ -32,6 +32,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import not_computable, part_of, repeatable
 from graphspec.graph.ir.graph import MISSING_INTEGER, Array, Graph, Value
 from graphspec.language.declarations import NodeDecl, Spec
+from graphspec.vocabulary.layers.dates import COMPARED, DateParts, moments, part_counts
 from graphspec.vocabulary.layers.vocabularies import Categories
 from graphspec.vocabulary.metrics import targets_of
 
@@ -170,7 +171,8 @@ def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
     """Return what the rows usually are: of 16,384 at most, spread evenly.
 
     Of each input of numbers that no vocabulary reads: the ends of the middle 95 % of its values and its median, all of them
-    values of rows; of a list of numbers, the median of each element. Of one number or category: its ``distribution``.
+    values of rows; of a list of numbers, the median of each element. Of one number or category: its ``distribution``; of
+    one date: its ``dates``.
     """
     readers = {ref.name: node.layer for node in spec.nodes for ref in node.inputs if ref is not None}
     found: dict[str, dict[str, Any]] = {}
@@ -184,6 +186,9 @@ def _usual(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:
         given = array[rows[::step]]
         if width == 1 and isinstance(read_by, Categories):
             found[name] = {"distribution": _of_categories(given.reshape(-1).tolist(), missing_marks(read_by))}
+        if width == 1 and isinstance(read_by, DateParts):  # with the last row: it often has the latest date
+            texts = array[np.append(rows[::step], rows[-1:] if (len(rows) - 1) % step else rows[:0])]
+            found[name] = {"dates": _of_dates(texts.reshape(-1).tolist(), read_by)}
         if not isinstance(array, np.ndarray) or array.dtype.kind not in "iuf" or hasattr(read_by, "vocabulary"):
             continue
         values = given.astype(np.float64)
@@ -227,6 +232,16 @@ def _of_categories(values: list[Any], marks: set[Any]) -> dict[str, Any]:
     most = [(value, times) for value, times in counted.most_common(_VALUES) if times > 1]
     kept = {"values": [value for value, _ in most], "counts": [times for _, times in most]}
     return {"rows": len(values), "missing": missing, **kept}
+
+
+def _of_dates(texts: list[str], layer: DateParts) -> dict[str, Any]:
+    """Return the first and the last of some dates, and how often each value of the parts that the layer reads occurs."""
+    found = moments(texts, layer.format)
+    missing = found.pop(None, 0)
+    dates = {at: times for at, times in found.items() if at is not None}
+    ends = [at.isoformat() for at in (min(dates), max(dates))] if dates else []
+    parts = {part: part_counts(dates, part) for part in COMPARED if part in layer.parts}
+    return {"rows": len(texts), "missing": missing, "ends": ends, "parts": parts}
 
 
 def _learn_heads(spec: Spec, data: Dataset) -> dict[str, dict[str, Any]]:

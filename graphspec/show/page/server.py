@@ -1,4 +1,4 @@
-"""A page and its network on this computer: ``GET /``, ``POST /predict`` and ``GET /openapi.json``, to try a file.
+"""A page and its network on this computer: ``GET /``, ``/health`` and ``/openapi.json``, ``POST /predict``, to try a file.
 
 Python's own server, with limits: of the bytes of a request, of the time that it may take to arrive, of predictions at the
 same time, and of who may ask. A page of another site cannot, since its `Origin` or the `Host` that it names is another one.
@@ -11,12 +11,13 @@ import threading
 from collections.abc import Callable
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from typing import Any
 
 from graphspec.base.errors import GraphspecError, SpecError
 from graphspec.base.version import __version__
 
 LOCAL = ("127.0.0.1", "localhost", "[::1]")
+_KINDS = ("application/json", "application/x-www-form-urlencoded")  # the second is what `curl -d` says of any body
 _SECONDS = 30  # that a request may take to arrive
 _WAITING = 64  # requests at the same time
 
@@ -26,7 +27,7 @@ class Server(ThreadingHTTPServer):
 
     Args:
         place: host and port; port 0 is any free one.
-        page, api: what ``GET /`` and ``GET /openapi.json`` return.
+        page, api: what ``GET /`` and ``GET /openapi.json`` return; ``GET /health`` returns the title of ``api``.
         limit: bytes of a request.
         threads: predictions at the same time.
     """
@@ -44,7 +45,9 @@ class Server(ThreadingHTTPServer):
         limit: int,
         threads: int,
     ) -> None:
-        self.page, self.api, self.answer, self.limit = page.encode(), json.dumps(api).encode(), answer, limit
+        health = {"status": "ok", "name": api["info"]["title"]}
+        self.files = {path: json.dumps(found).encode() for path, found in (("/health", health), ("/openapi.json", api))}
+        self.files["/"], self.answer, self.limit = page.encode(), answer, limit
         self.turns, self.open = threading.BoundedSemaphore(threads), threading.BoundedSemaphore(_WAITING)
         super().__init__(place, _Handler)
 
@@ -75,7 +78,6 @@ class _Handler(BaseHTTPRequestHandler):
     timeout = _SECONDS
     server_version, sys_version = f"graphspec/{__version__}", ""
     protocol_version = "HTTP/1.1"
-    paths: ClassVar[dict[str, str]] = {"/": "text/html; charset=utf-8", "/openapi.json": "application/json"}
 
     def do_GET(self) -> None:
         self._answered(self._file)
@@ -92,7 +94,8 @@ class _Handler(BaseHTTPRequestHandler):
             status, content = refused.status, _error(str(refused))
             self.close_connection = True  # the body may not have been read
         except SpecError as error:
-            status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(*(d.message for d in error.diagnostics))
+            said = ("; ".join(filter(None, (d.message, d.hint))) for d in error.diagnostics)
+            status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(*said)
         except GraphspecError as error:
             status, content = HTTPStatus.UNPROCESSABLE_ENTITY, _error(str(error))
         self.send_response(status)
@@ -107,20 +110,23 @@ class _Handler(BaseHTTPRequestHandler):
         port = self.server.server_address[1]
         own = {f"{name}:{port}" for name in (*LOCAL, str(self.server.server_address[0]))}
         origin = self.headers.get("Origin")
-        if self.headers.get("Host") not in own or (origin is not None and origin.removeprefix("http://") not in own):
+        others = self.command == "POST" and self.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin")
+        named = origin is not None and origin.removeprefix("http://") not in own
+        if others or named or self.headers.get("Host") not in own:
             raise _RefusedError(HTTPStatus.FORBIDDEN, "only pages and programs of this computer may ask")
 
     def _file(self) -> tuple[str, bytes]:
-        path = self.path.partition("?")[0]
-        if path not in self.paths:
-            raise _RefusedError(HTTPStatus.NOT_FOUND, f"there are {', '.join(self.paths)} and, to POST to, /predict")
-        return self.paths[path], self.server.page if path == "/" else self.server.api
+        path, files = self.path.partition("?")[0], self.server.files
+        if path not in files:
+            raise _RefusedError(HTTPStatus.NOT_FOUND, f"there are {', '.join(sorted(files))} and, to POST to, /predict")
+        return "text/html; charset=utf-8" if path == "/" else "application/json", files[path]
 
     def _prediction(self) -> tuple[str, bytes]:
         if self.path.partition("?")[0] != "/predict":
             raise _RefusedError(HTTPStatus.NOT_FOUND, "POST rows to /predict")
-        if self.headers.get_content_type() != "application/json":
-            raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "the Content-Type must be application/json")
+        if "Content-Type" in self.headers and self.headers.get_content_type() not in _KINDS:
+            text = "the body is no JSON, says its Content-Type; send -H 'Content-Type: application/json'"
+            raise _RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text)
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal():
             raise _RefusedError(HTTPStatus.LENGTH_REQUIRED, "the request must have a Content-Length")

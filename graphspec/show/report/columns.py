@@ -164,8 +164,12 @@ def _dated(texts: Array, form: str | None) -> Array:
 
 
 def _day(seconds: float) -> str:
+    """Return the date that is so many seconds after the beginning of 1970."""
+    return date_text(_EPOCH + timedelta(seconds=round(seconds)))
+
+
+def date_text(at: datetime) -> str:
     """Return a date, with its time if it is not midnight."""
-    at = _EPOCH + timedelta(seconds=round(seconds))
     return at.date().isoformat() if at.time() == datetime.min.time() else at.isoformat(" ", "minutes")
 
 

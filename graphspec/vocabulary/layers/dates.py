@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from math import pi
@@ -63,6 +64,26 @@ def moment(text: str, form: str | None = None) -> datetime | None:
     if form is None:
         return datetime.fromisoformat(text.replace(",", ".")).replace(tzinfo=None)
     return datetime.strptime(text, form)
+
+
+def moments(texts: Iterable[str], form: str | None = None) -> Counter[datetime | None]:
+    """Return how often each local time occurs in texts; None counts those that are no dates of ``form``."""
+    found: Counter[datetime | None] = Counter()
+    for text, times in Counter(texts).items():
+        found[moment(text, form)] += times
+    return found
+
+
+# Parts by which dates are compared, with the days after which each of their values has occurred.
+COMPARED: Mapping[Part, int] = {"month": 365, "weekday": 7, "hour": 1}
+
+
+def part_counts(found: Mapping[datetime, int], part: Part) -> list[int]:
+    """Return how many of the dates have each value of a part of ``COMPARED``, from January, Monday or 0 o'clock on."""
+    counts = [0] * _CYCLES[part][1]
+    for at, times in found.items():
+        counts[{"month": at.month - 1, "weekday": at.weekday(), "hour": at.hour}[part]] += times
+    return counts
 
 
 @cache

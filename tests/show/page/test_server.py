@@ -22,6 +22,7 @@ TABLE = FIXTURES / "table" / "model.onnx"
 LINES = [json.loads(line) for line in (FIXTURES / "table" / "records.jsonl").read_text(encoding="utf-8").splitlines()]
 RECORDS = [record for record in LINES if not isinstance(record["code"], str)]  # an integer beyond 2**53 is a text there
 LIMIT = 200_000
+FORM = "application/x-www-form-urlencoded"
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,7 @@ def server() -> Iterator[Server]:
 def ask(server: Server, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes, Any]:
     connection = http.client.HTTPConnection("127.0.0.1", server.server_address[1], timeout=60)
     sent = {"Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    sent = {name: value for name, value in sent.items() if value}
     connection.request(method, path, body, sent)
     answer = connection.getresponse()
     content = answer.read()
@@ -80,6 +82,18 @@ def test_the_page_and_its_description(server: Server) -> None:
     assert status == 200, content  # the example of the description is a row
 
 
+@pytest.mark.parametrize("kind", ["", "application/x-www-form-urlencoded", "application/json; charset=utf-8"])
+def test_programs_need_not_say_that_it_is_json(server: Server, kind: str) -> None:
+    status, content, _ = ask(server, "POST", "/predict", json.dumps(RECORDS[1]).encode(), Content_Type=kind)
+    assert (status, "kind_label" in json.loads(content)) == (200, True)
+
+
+def test_its_health(server: Server) -> None:
+    status, content, headers = ask(server, "GET", "/health")
+    assert (status, headers["Content-Type"]) == (200, "application/json")
+    assert json.loads(content) == {"status": "ok", "name": form_of(TABLE)["title"]}
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "headers", "status", "problem"),
     [
@@ -91,11 +105,19 @@ def test_the_page_and_its_description(server: Server) -> None:
         ("POST", "/predict", b"[]", {}, 400, "a row, an object"),
         ("POST", "/predict", b" " * (LIMIT + 1), {}, 413, "at most 200,000 bytes"),
         ("POST", "/predict", b"{}", {"Content_Type": "text/plain"}, 415, "application/json"),
+        ("POST", "/predict", b"{}", {"Content_Type": "multipart/form-data; boundary=x"}, 415, "application/json"),
+        ("POST", "/predict", b"town=a&age=3", {"Content_Type": FORM}, 400, "must be JSON"),
+        ("POST", "/predict", b"{}", {"Content_Type": FORM, "Origin": "http://evil.example"}, 403, "of this computer"),
+        ("POST", "/predict", b"{}", {"Content_Type": FORM, "Origin": "null"}, 403, "of this computer"),
+        ("POST", "/predict", b"{}", {"Content_Type": "", "Origin": "http://evil.example"}, 403, "of this computer"),
+        ("POST", "/predict", b"{}", {"Content_Type": FORM, "Sec_Fetch_Site": "cross-site"}, 403, "of this computer"),
+        ("POST", "/predict", b"{}", {"Content_Type": FORM, "Sec_Fetch_Site": "same-site"}, 403, "of this computer"),
         ("POST", "/predict", b"{}", {"Origin": "http://evil.example"}, 403, "of this computer"),
         ("POST", "/predict", b"{}", {"Host": "evil.example:8000"}, 403, "of this computer"),
         ("GET", "/", None, {"Origin": "null"}, 403, "of this computer"),
         ("POST", "/predict", b"{}", {}, 422, "town"),
         ("POST", "/predict", json.dumps(RECORDS[1] | {"age": "old"}).encode(), {}, 422, "age"),
+        ("POST", "/predict", json.dumps(RECORDS[1]).replace("town", "twon").encode(), {}, 422, "did you mean 'twon'?"),
     ],
 )
 def test_what_is_refused(
