@@ -13,7 +13,7 @@ from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_f
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli import options
-from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics, reason_of
 from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
@@ -326,8 +326,8 @@ def _write_page(model: Model, directory: Path, onnx: Path | None, *, reports: bo
                 model.export(onnx := Path(temporary) / "model.onnx")
             html = page_of(onnx, links={"What came of the training": REPORT} if reports else {})
         out_wrapped(f"page: {write_page(directory / PAGE, html)}")
-    except GraphspecError as error:
-        complain(f"warning: the run is complete, but has no page: {error}")
+    except (GraphspecError, OSError) as error:
+        complain(f"warning: the run is complete, but has no page: {reason_of(error)}")
 
 
 def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *, reports: bool) -> None:
@@ -346,8 +346,8 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
             say(write_found(found, directory / REPORT))
     except Exception as error:  # whatever goes wrong is a warning
         command = shell("graphspec", "report", str(directory))
-        reason = str(error) or type(error).__name__
-        complain(f"warning: the run is complete, but its report could not be written: {reason}", f"try `{command}`")
+        said = f"its report could not be written: {reason_of(error)}"
+        complain(f"warning: the run is complete, but {said}", f"try `{command}`")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:

@@ -28,7 +28,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.libraries import missing_library
-from graphspec.engine.training.run_directory import locked
+from graphspec.engine.training.run_directory import NO_LOCKS, locked
 from graphspec.language.search_space import Choice, Chooser, Range, Search, Space, drawn
 from graphspec.language.write import flow
 
@@ -449,8 +449,10 @@ def _lock_of(path: Path) -> Any:
         def acquire(self) -> bool:
             try:
                 self.held.acquire()
-            except OSError:  # a network drive without locks
-                self.held = JournalFileOpenLock(str(path))
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                self.held = JournalFileOpenLock(f"{path}.open")  # not the file that FileLock has left
                 return bool(self.held.acquire())
             return True
 
