@@ -195,7 +195,7 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    from graphspec.vocabulary.callbacks.callback import ADAPTED
+    from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES
 
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
@@ -210,7 +210,8 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and not content:
         raise UsageError(f"there is no run in {directory} to resume")
     # a run that was killed while it created its directory has only the first files, or temporary ones
-    is_started = all(path.name in ("spec.json", ADAPTED, "run.json") or is_leftover(path) for path in content)
+    first = ("spec.json", ADAPTED, "run.json", ONNX_FILES)
+    is_started = all(path.name in first or is_leftover(path) for path in content)
     if resume and not is_run and not is_started:
         raise UsageError(f"{directory} is not a run directory: {lacks}")
 

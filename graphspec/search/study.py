@@ -351,10 +351,31 @@ class Study:
         if asked is None:
             self.study.sampler = self._sampler(number)
             asked = self._handle(number)
-        params = sampled(self.plan.search, _chooser(asked))
+        params = sampled(self.plan.search, self._chooser(asked))
         trial = Trial(number, params, sets_of(self.plan.search, params))
         trial.write(self.folder)
         return trial
+
+    def _chooser(self, asked: Any) -> Chooser:
+        """Choose the values of a trial. What a process that died has chosen is drawn again, for the same values after it."""
+        frozen = self.storage.get_trial(self._id(asked.number + 1))
+        chosen, frozen.params = frozen.params, {}
+
+        def choose(space: Space) -> float:
+            if space.name in chosen:
+                kind = distribution(space)
+                if space.name not in asked.relative_params and not kind.single():
+                    self.study.sampler.sample_independent(self.study, frozen, space.name, kind)
+                frozen.params = {**frozen.params, space.name: chosen[space.name]}
+            if isinstance(space, Choice):
+                return int(asked.suggest_categorical(space.name, list(range(len(space.items)))))
+            if space.integer:
+                step = int(space.step or 1)
+                return int(asked.suggest_int(space.name, int(space.low), int(space.high), log=space.log, step=step))
+            value = asked.suggest_float(space.name, space.low, space.high, log=space.log, step=space.step)
+            return float(value) if space.step is None else space.value(round((value - space.low) / space.step))
+
+        return choose
 
     def _lock(self, trial: Trial, stack: ExitStack) -> bool:
         try:
@@ -423,19 +444,6 @@ def distribution(space: Space) -> Any:
     if space.integer:
         return made.IntDistribution(int(space.low), int(space.high), log=space.log, step=int(space.step or 1))
     return made.FloatDistribution(space.low, space.high, log=space.log, step=space.step)
-
-
-def _chooser(asked: Any) -> Chooser:
-    def choose(space: Space) -> float:
-        if isinstance(space, Choice):
-            return int(asked.suggest_categorical(space.name, list(range(len(space.items)))))
-        if space.integer:
-            step = int(space.step or 1)
-            return int(asked.suggest_int(space.name, int(space.low), int(space.high), log=space.log, step=step))
-        value = asked.suggest_float(space.name, space.low, space.high, log=space.log, step=space.step)
-        return float(value) if space.step is None else space.value(round((value - space.low) / space.step))
-
-    return choose
 
 
 def _lock_of(path: Path) -> Any:
