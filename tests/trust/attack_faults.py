@@ -227,7 +227,7 @@ def _fresh(kind: str) -> Iterator[Path]:
     """A copy of such a folder, in which the process works; all rows of tables are cached there."""
     with tempfile.TemporaryDirectory(dir=_HELD.name) as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr("graphspec.data.stored.SHARE", 0.0)
-        patch.setattr("graphspec.engine.runtime.prepared_rows.CACHED_BYTES", 0)
+        patch.setattr("graphspec.engine.runtime.session.CACHED_BYTES", 0)
         place = Path(folder).resolve() / "place"
         shutil.copytree(_before(kind), place)
         with chdir(place):
