@@ -53,7 +53,8 @@ def _marked_as_writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        error.filename, error.filename2 = str(path), None
+        error.filename = str(path)
+        del error.filename2  # None would be printed, too
         raise
     finally:
         _writing -= 1

@@ -248,8 +248,7 @@ def attempt(action: Callable[[], int | None]) -> int:
     except OSError as error:
         if error.errno == errno.EPIPE:
             return BROKEN_PIPE
-        name = f"{error.filename}: " if error.filename is not None else ""
-        complain(f"error: {name}{error.strerror or error}")
+        complain(f"error: {reason_of(error)}")
         return RunError.status if error.errno in _MACHINE else UsageError.status
     except Exception as error:
         if isinstance(error, ModuleNotFoundError) and f"{error.name}".startswith("graphspec."):
@@ -277,6 +276,13 @@ def attempt(action: Callable[[], int | None]) -> int:
             sys.stdout.flush()
         except OSError:  # already reported, or less important than what was
             _discard(sys.stdout)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what an exception says; what the system refuses is told without its number, after the file's name."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+    return str(error) or type(error).__name__
 
 
 def _complain(error: GraphspecError) -> None:

@@ -237,6 +237,7 @@ def _description(template: str) -> str:
 
 
 def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None) -> None:
+    from graphspec.base.errors import GivenText
     from graphspec.data.fill import spec_text
     from graphspec.engine.compiler.check import check
 
@@ -249,12 +250,7 @@ def _from_table(path: Path, source: Path, target: str | None, kind: Kind | None)
         raise UsageError(f"a spec from a table is {kinds}; {do}")
     found = _decisions(source, target, task)
     text = spec_text(found, _name(path), relative(source, path), place(path))
-    temporary = path.with_name(f".graphspec-{os.urandom(6).hex()}.tmp")
-    create(temporary, text)
-    try:
-        check(str(temporary)).require()  # a file: names in messages, and paths of data, are those of the spec
-    finally:
-        temporary.unlink()
+    check(GivenText(str(path), text), base=path.parent).require()
     create(path, text)
     for warning in found.warnings:
         complain(f"warning: {warning}")

@@ -13,7 +13,7 @@ from graphspec.base.files import CACHE, DATA_SUFFIXES, LOCK, is_leftover, make_f
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli import options
-from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics
+from graphspec.cli.console import complain, err, out, out_wrapped, print_diagnostics, reason_of
 from graphspec.cli.options import flag, option, repeated, writes_onnx
 from graphspec.cli.ranks import by_ranks, joined, launcher
 from graphspec.cli.stopping import on_signal, signal_of, stopped_by
@@ -195,7 +195,7 @@ _MAX_LISTED = 5  # files that a message lists
 
 
 def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
-    from graphspec.vocabulary.callbacks.callback import ADAPTED
+    from graphspec.vocabulary.callbacks.callback import ADAPTED, ONNX_FILES
 
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file, not a run directory")
@@ -210,7 +210,8 @@ def _check_directory(directory: Path, *, resume: bool, overwrite: bool) -> None:
     if resume and not content:
         raise UsageError(f"there is no run in {directory} to resume")
     # a run that was killed while it created its directory has only the first files, or temporary ones
-    is_started = all(path.name in ("spec.json", ADAPTED, "run.json") or is_leftover(path) for path in content)
+    first = ("spec.json", ADAPTED, "run.json", ONNX_FILES)
+    is_started = all(path.name in first or is_leftover(path) for path in content)
     if resume and not is_run and not is_started:
         raise UsageError(f"{directory} is not a run directory: {lacks}")
 
@@ -326,8 +327,8 @@ def _write_page(model: Model, directory: Path, onnx: Path | None, *, reports: bo
                 model.export(onnx := Path(temporary) / "model.onnx")
             html = page_of(onnx, links={"What came of the training": REPORT} if reports else {})
         out_wrapped(f"page: {write_page(directory / PAGE, html)}")
-    except GraphspecError as error:
-        complain(f"warning: the run is complete, but has no page: {error}")
+    except (GraphspecError, OSError) as error:
+        complain(f"warning: the run is complete, but has no page: {reason_of(error)}")
 
 
 def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *, reports: bool) -> None:
@@ -346,8 +347,8 @@ def _judge(model: Model, directory: Path, known: Mapping[str, RunningMetrics], *
             say(write_found(found, directory / REPORT))
     except Exception as error:  # whatever goes wrong is a warning
         command = shell("graphspec", "report", str(directory))
-        reason = str(error) or type(error).__name__
-        complain(f"warning: the run is complete, but its report could not be written: {reason}", f"try `{command}`")
+        said = f"its report could not be written: {reason_of(error)}"
+        complain(f"warning: the run is complete, but {said}", f"try `{command}`")
 
 
 def _interrupted(trainer: Trainer, directory: Path, command: str) -> str:

@@ -28,7 +28,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.libraries import missing_library
-from graphspec.engine.training.run_directory import locked
+from graphspec.engine.training.run_directory import NO_LOCKS, locked
 from graphspec.language.search_space import Choice, Chooser, Range, Search, Space, drawn
 from graphspec.language.write import flow
 
@@ -351,10 +351,31 @@ class Study:
         if asked is None:
             self.study.sampler = self._sampler(number)
             asked = self._handle(number)
-        params = sampled(self.plan.search, _chooser(asked))
+        params = sampled(self.plan.search, self._chooser(asked))
         trial = Trial(number, params, sets_of(self.plan.search, params))
         trial.write(self.folder)
         return trial
+
+    def _chooser(self, asked: Any) -> Chooser:
+        """Choose the values of a trial. What a process that died has chosen is drawn again, for the same values after it."""
+        frozen = self.storage.get_trial(self._id(asked.number + 1))
+        chosen, frozen.params = frozen.params, {}
+
+        def choose(space: Space) -> float:
+            if space.name in chosen:
+                kind = distribution(space)
+                if space.name not in asked.relative_params and not kind.single():
+                    self.study.sampler.sample_independent(self.study, frozen, space.name, kind)
+                frozen.params = {**frozen.params, space.name: chosen[space.name]}
+            if isinstance(space, Choice):
+                return int(asked.suggest_categorical(space.name, list(range(len(space.items)))))
+            if space.integer:
+                step = int(space.step or 1)
+                return int(asked.suggest_int(space.name, int(space.low), int(space.high), log=space.log, step=step))
+            value = asked.suggest_float(space.name, space.low, space.high, log=space.log, step=space.step)
+            return float(value) if space.step is None else space.value(round((value - space.low) / space.step))
+
+        return choose
 
     def _lock(self, trial: Trial, stack: ExitStack) -> bool:
         try:
@@ -425,19 +446,6 @@ def distribution(space: Space) -> Any:
     return made.FloatDistribution(space.low, space.high, log=space.log, step=space.step)
 
 
-def _chooser(asked: Any) -> Chooser:
-    def choose(space: Space) -> float:
-        if isinstance(space, Choice):
-            return int(asked.suggest_categorical(space.name, list(range(len(space.items)))))
-        if space.integer:
-            step = int(space.step or 1)
-            return int(asked.suggest_int(space.name, int(space.low), int(space.high), log=space.log, step=step))
-        value = asked.suggest_float(space.name, space.low, space.high, log=space.log, step=space.step)
-        return float(value) if space.step is None else space.value(round((value - space.low) / space.step))
-
-    return choose
-
-
 def _lock_of(path: Path) -> Any:
     """Return a lock of the journal that the operating system releases when a process dies; Optuna's own stays behind."""
     from filelock import FileLock
@@ -449,8 +457,10 @@ def _lock_of(path: Path) -> Any:
         def acquire(self) -> bool:
             try:
                 self.held.acquire()
-            except OSError:  # a network drive without locks
-                self.held = JournalFileOpenLock(str(path))
+            except OSError as error:
+                if error.errno not in NO_LOCKS:
+                    raise
+                self.held = JournalFileOpenLock(f"{path}.open")  # not the file that FileLock has left
                 return bool(self.held.acquire())
             return True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -99,10 +98,13 @@ def train_trial(study: Study, trial: Trial, source: Source) -> Trial:
     if source.reports and done.state == "complete":
         from graphspec.show.report.comparison import write_report
 
-        with suppress(Exception):  # the run is complete without its report: `graphspec report` says what goes wrong
+        try:
             written = write_report(model, directory)
             if written.part == "validation" and study.plan.search.metric.startswith("val_"):
                 done = replace(done, between=written.intervals.get(study.plan.search.metric.removeprefix("val_")))
+        except Exception as error:  # the run is complete without its report: `graphspec report` says what goes wrong
+            if isinstance(error, OSError):  # a full disk ends the search; the same command goes on with the report
+                raise
     return done
 
 

@@ -75,9 +75,14 @@ def test_who_ends_while_others_work_leaves_the_export_to_them(tmp_path: Path) ->
 
 def test_a_folder_without_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused(self: FileLock, *_: object, **__: object) -> None:
+        Path(self.lock_file).touch()  # which stays
         raise OSError(ENOLCK, "No locks available")
 
+    def waits(seconds: float) -> None:
+        raise AssertionError("it waits for a lock that nobody has")
+
     monkeypatch.setattr(FileLock, "acquire", refused)
+    monkeypatch.setattr(time, "sleep", waits)
     notes = list[str]()
     Study(plan_of(project(tmp_path), tmp_path / "s"), note=notes.append)
     assert "cannot be locked" in notes[0]

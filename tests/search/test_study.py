@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from searches import plan_of, project
+from searches import GRID, SPACE, plan_of, project
 
 from graphspec import UsageError
 from graphspec.search.study import TRIAL, Study, Trial, ranked, read_trial
@@ -25,6 +27,31 @@ def test_each_trial_is_taken_once(tmp_path: Path) -> None:
         assert (again.number, again.params, again.starts) == (1, first.params, 2)
         one.finish(replace(again, state="failed"))
     assert [t.state for t in two.trials()] == ["failed", "running"]
+
+
+@pytest.mark.parametrize(("sampler", "space"), [("random", SPACE), ("grid", GRID), ("tpe", SPACE)])
+def test_values_are_the_same_whenever_a_process_dies(
+    sampler: str, space: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, found = project(tmp_path, space, sampler=sampler), list[dict[str, object]]()
+    for moment in range(3):
+        plan = plan_of(path, tmp_path / f"s{moment}")
+        dying = Study(plan)
+        told, left = dying.storage.set_trial_param, [moment]
+
+        def told_or_dead(*arguments: Any, told: Any = told, left: list[int] = left) -> None:
+            told(*arguments)
+            left[0] -= 1
+            if left[0] == 0:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(dying.storage, "set_trial_param", told_or_dead)
+        with suppress(KeyboardInterrupt), dying.claimed():
+            pass
+        with Study(plan).claimed() as trial:
+            assert trial is not None
+            found.append(trial.params)
+    assert found == [found[0]] * 3
 
 
 def test_a_process_that_died_before_it_wrote_the_record_is_replaced(tmp_path: Path) -> None:

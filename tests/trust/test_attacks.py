@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from trust import frame
+from trust import attack_faults, frame
 
 pytestmark = pytest.mark.slow
 
@@ -25,3 +25,8 @@ CASES = [
 def test_cases(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert frame.tried(frame.module(name), seed) == []
+
+
+def test_every_module_that_writes_files_is_attacked() -> None:
+    reached = {call.module for name in attack_faults.OPERATIONS for call in attack_faults.undisturbed(name)[0]}
+    assert attack_faults.writers() - reached == attack_faults.UNDISTURBED.keys()

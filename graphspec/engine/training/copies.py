@@ -272,6 +272,7 @@ class CopiesTrainer(Trainer):
             trainer.seconds_between, trainer.concludes = SECONDS_BETWEEN, False
             if directory is not None and (directory / "checkpoint.safetensors").exists():
                 trainer.resume(own_checkpoint(members[k], directory))
+                trainer.write_derived()
             yield trainer
             members[k].programs = ProgramCache()
 

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from graphspec.language.declarations import Spec
 
 # A lock that allows one training at a time in a folder; the operating system releases it when the process ends.
-_NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP))
+NO_LOCKS = frozenset((errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP))
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def locked(directory: Path, report: Callable[[str], None] | None = None, *, wait
         text = f"another training is writing to {directory}: wait until it ends, stop it, or choose another folder"
         raise UsageError(text) from None
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         if report is not None:
             report(f"note: {directory} cannot be locked ({error.strerror}): do not run a second training in it")

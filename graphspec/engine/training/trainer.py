@@ -380,7 +380,7 @@ class Trainer:
         self._history_text.update(self.history)
         write_state(self.directory, self._state(), self._history_text)
         write_atomic(self.directory / "history.csv", self._history_text.csv())
-        if not self.finished:  # the weights of a finished run are about to be written
+        if not (self.finished and self.concludes):  # the weights of a finished run that is no copy follow
             run_directory.write_weights(self.model, self.directory / "weights.safetensors", self._belongs["network"])
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from typing import Any, NamedTuple
@@ -85,7 +86,10 @@ class NetworkFacts(NamedTuple):
 
 def lowered_again(model: Session) -> tuple[Spec, Lowered]:
     """Return the spec of a model with what it has learnt, and the outputs of its nodes."""
-    return check(model.spec, allow_outside=True, adapted=model.adapted, draws=False).require()
+    learnt, own = model.adapted, {node.name for node in model.spec.nodes}
+    if learnt is not None:  # copies of a network have the layers with other names, and with what these have learnt
+        learnt = replace(learnt, layers={name: state for name, state in learnt.layers.items() if name in own})
+    return check(model.spec, allow_outside=True, adapted=learnt, draws=False).require()
 
 
 def network_facts(model: Session, raw: Dataset | None) -> NetworkFacts:

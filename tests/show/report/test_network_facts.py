@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from findings import rows_of
+from onnx_files import dense
 
 import graphspec as gs
 from graphspec.show.report.network import activation, gradients, network_facts
@@ -110,3 +112,13 @@ def test_without_rows_there_are_costs_alone() -> None:
     assert (facts.nodes, facts.rows) == ({}, 0)
     assert "Without rows" in facts.why_not
     assert facts.costs.nodes["hidden"].trainable == 40
+
+
+def test_copies_of_a_network_with_an_onnx_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dense.onnx").write_bytes(dense().SerializeToString())
+    spec = _spec(training={"seeds": 2, "epochs": 1})
+    spec["layers"].insert(0, {"name": "file", "type": "Onnx", "file": "dense.onnx", "trainable": True})
+    model = gs.compile(spec)
+    model.fit(*blobs(40))
+    assert {"copy_1/file", "copy_2/file"} <= network_facts(model, None).costs.nodes.keys()
