@@ -44,7 +44,7 @@ CALLS += [(io, "open"), (builtins, "open")]
 """The functions by which files are changed."""
 CLOCKED = (*attack_kills.CLOCKED, "search.html", ".owner", "optuna.journal", "events.out")
 """Files with times, or with random numbers: they differ in equal runs."""
-CASES = 8
+CASES = 4
 counts: Counter[str] = Counter()
 _HELD = tempfile.TemporaryDirectory(prefix="graphspec-faults-")
 """Removed when the process ends."""
