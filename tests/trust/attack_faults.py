@@ -267,6 +267,8 @@ def disturbed(name: str, moment: int, number: int) -> Iterator[str]:
         with faults(place, moment, number) as calls:
             result = graphspec(*command)
         if len(calls) < moment:
+            if result.exit_code:
+                yield f"call {moment} of {len(usual)}: status {result.exit_code} before it: {result.stderr.strip()}"
             return  # nothing failed: how often times are written depends on the machine
         call = calls[moment - 1]
         at, why = f"call {moment} of {len(usual)}, {call.name}, {errno.errorcode[number]}", os.strerror(number)
