@@ -269,7 +269,7 @@ def disturbed(name: str, moment: int, number: int) -> Iterator[str]:
         if len(calls) < moment:
             if result.exit_code:
                 yield f"call {moment} of {len(usual)}: status {result.exit_code} before it: {result.stderr.strip()}"
-            return  # nothing failed: how often times are written depends on the machine
+            return  # nothing failed: a slow training writes checkpoints between its epochs, and this one was faster
         call = calls[moment - 1]
         at, why = f"call {moment} of {len(usual)}, {call.name}, {errno.errorcode[number]}", os.strerror(number)
         counts[call.name] += 1
