@@ -44,7 +44,7 @@ CALLS += [(io, "open"), (builtins, "open")]
 """The functions by which files are changed."""
 CLOCKED = (*attack_kills.CLOCKED, "search.html", ".owner", "optuna.journal", "events.out")
 """Files with times, or with random numbers: they differ in equal runs."""
-CASES = 8
+CASES = 4
 counts: Counter[str] = Counter()
 _HELD = tempfile.TemporaryDirectory(prefix="graphspec-faults-")
 """Removed when the process ends."""
@@ -174,6 +174,8 @@ OPERATIONS: dict[str, tuple[str, tuple[str, ...], tuple[str, ...]]] = {
     "search": ("search", ("search", "tiny.yaml", "--out", "trials", "--trials", "2"), ()),
 }
 CAN_DO_WITHOUT = "warning: the run is complete, but"
+OPTIONAL = ("graphspec.show.page.build", "graphspec.show.report.comparison")
+"""Modules that write what a run can do without."""
 ALONE = "writes one whole file, from Python alone: see test_writing.py"
 UNDISTURBED = {
     "graphspec.show.drawing.curves": ALONE,
@@ -264,6 +266,10 @@ def disturbed(name: str, moment: int, number: int) -> Iterator[str]:
         before = content(place)
         with faults(place, moment, number) as calls:
             result = graphspec(*command)
+        if len(calls) < moment:
+            if result.exit_code:
+                yield f"call {moment} of {len(usual)}: status {result.exit_code} before it: {result.stderr.strip()}"
+            return  # nothing failed: a slow training writes checkpoints between its epochs, and this one was faster
         call = calls[moment - 1]
         at, why = f"call {moment} of {len(usual)}, {call.name}, {errno.errorcode[number]}", os.strerror(number)
         counts[call.name] += 1
@@ -273,6 +279,7 @@ def disturbed(name: str, moment: int, number: int) -> Iterator[str]:
         warned = result.exit_code == 0 and CAN_DO_WITHOUT in said
         if ".tmp" in said or "[Errno" in said or "internal error" in said:
             yield f"{at}: it is told badly: {said}"
+        failed = failed and not (command[0] == "train" and call.module in OPTIONAL)
         if not ((failed or warned) and why in said) and not (call.locks and result.exit_code == 0):
             yield f"{at}: status {result.exit_code}: {said}"
         if left := [p.name for p in place.rglob("*") if is_leftover(p)]:

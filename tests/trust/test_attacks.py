@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from itertools import islice
 from pathlib import Path
 
@@ -30,3 +31,17 @@ def test_cases(name: str, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_every_module_that_writes_files_is_attacked() -> None:
     reached = {call.module for name in attack_faults.OPERATIONS for call in attack_faults.undisturbed(name)[0]}
     assert attack_faults.writers() - reached == attack_faults.UNDISTURBED.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "moment"),
+    [
+        ("train", 121),  # the page of a complete run
+        ("train copies from a cache", 54),  # spec.json, after the copy of an ONNX file
+        ("train copies from a cache", 97),  # checkpoint.json of a copy, after its checkpoint
+        ("search", 29),  # a value of a trial
+        ("search", 118),  # the report of a trial
+    ],
+)
+def test_faults_that_were_found(name: str, moment: int) -> None:
+    assert [*attack_faults.disturbed(name, moment, errno.EIO)] == []
