@@ -127,6 +127,15 @@ def test_what_cannot_work_is_refused(g: Builder) -> None:
     refused("GS305", g.OneHot, ids, tensor(dtype="int64"), g.constant([0.0, 1.0]))
     refused("GS105", g.LeakyRelu, x, alpha=-1.0)
     refused("GS105", g.Pad, x, g.constant([0] * 6), mode="wrap")
+    refused("GS301", g.MatMul, tensor(), y)
+    refused("GS301", g.MatMul, x, tensor())
+    refused("GS306", g.CheckIds, x, size=5)
+    picture, corner = tensor("N", 6, 8, 7), tensor(1, 2, name="corner")
+    refused("GS105", g.Resize, picture, None, g.constant([1.0, 1.0, 0.0, 2.0]))
+    refused("GS303", g.RandomCrop, picture, corner, g.constant(np.ones((9, 8))), g.constant(np.ones((7, 7))))
+    refused("GS303", g.RandomCrop, picture, corner, g.constant(np.ones((8, 8))), g.constant(np.ones((7, 8))))
+    refused("GS304", g.DepthToSpace, picture, blocksize=2)
+    refused("GS304", g.SpaceToDepth, picture, blocksize=2)
     with pytest.raises(TypeError, match="storage"):
         g.Relu(x, storage=1)
 
