@@ -7,7 +7,7 @@ file ``mutation_equivalent.toml`` has the reasons. Without FILES, N mutants of e
 It stands here because mutmut and cosmic-ray copy or edit the tree and start pytest for each mutant. Here NumPy, ONNX and
 pytest are imported once; each mutant is a fork, whose import of one module finds the fault, and the tests nearest to the
 fault run first. The tests of ``graphspec/a/b.py`` are those in ``tests/a``, and those of the modules that import from it.
-Commands that tests start do not see the fault.
+Commands that tests start do not see the fault. It needs Linux or macOS.
 """
 
 from __future__ import annotations
@@ -20,10 +20,13 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import json
+import math
 import multiprocessing
 import os
 import random
 import re
+import resource
+import signal
 import sys
 import time
 import tomllib
@@ -47,7 +50,7 @@ AREAS = {
 SHAPE_RULE = re.compile(r"\b(Type|Shape|Dim)\b")
 """What the annotation of a result says where a function is a shape rule."""
 LIMIT = 10
-"""Seconds that tests with a fault may take, besides twice the time of those without."""
+"""Seconds of a processor that tests with a fault may take, besides twice the time of those without."""
 IMPORTED_ONCE = ("hypothesis", "numpy", "onnx", "onnxruntime", "pytest")
 
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
@@ -266,11 +269,13 @@ def tests_of_users(root: Path, file: str) -> list[Path]:
     return sorted(path for path in tests if (root / path).exists() and path.parent != tests_of(root, file))
 
 
-def run_tests(root: Path, file: str, mutant: Mutant | None, others: bool) -> None:
+def run_tests(root: Path, file: str, mutant: Mutant | None, others: bool, limit: float | None) -> None:
     """Run the tests of a file in a process of their own, and end it: with 0 if they pass, with 5 if there are none."""
     import pytest
 
     os.chdir(root)
+    if limit is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(limit), math.ceil(limit) + 5))
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
@@ -283,16 +288,22 @@ def run_tests(root: Path, file: str, mutant: Mutant | None, others: bool) -> Non
     os._exit(int(pytest.main([*options, *map(str, tests)], plugins)))
 
 
-def verdict_of(root: Path, file: str, mutant: Mutant | None, others: bool = False, limit: float | None = None) -> str:
-    """What the near tests, or the others, say of a mutant."""
-    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(root, file, mutant, others))
+def verdict_of(
+    root: Path, file: str, mutant: Mutant | None, others: bool = False, limit: float | None = None
+) -> tuple[str, float]:
+    """What the near tests, or the others, say of a mutant, and the seconds of a processor that they took.
+
+    The limit is of such seconds: a machine that is busy with something else kills no mutant.
+    """
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(root, file, mutant, others, limit))
     process.start()
-    process.join(limit)
-    if process.exitcode is None:
-        process.kill()
-        process.join()
-        return "killed by the limit of time"
-    return "survived" if process.exitcode in (0, 5) else "killed"
+    process.join()
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = used.ru_utime + used.ru_stime - before.ru_utime - before.ru_stime
+    if process.exitcode == -signal.SIGXCPU:
+        return "killed by the limit of time", seconds
+    return "survived" if process.exitcode in (0, 5) else "killed", seconds
 
 
 def measure(root: Path, mutants: Sequence[Mutant], results: Path | None) -> dict[str, Any]:
@@ -305,16 +316,13 @@ def measure(root: Path, mutants: Sequence[Mutant], results: Path | None) -> dict
     for others, (n, mutant) in product((False, True), enumerate(mutants, 1)):
         if found.get(mutant.key, "").startswith("killed") or mutant.key in equivalent():
             continue
-        begun = time.monotonic()
         if (folder := tests_of(root, mutant.file).as_posix()) not in found:
-            if verdict_of(root, mutant.file, None) != "survived":
+            verdict, found[folder] = verdict_of(root, mutant.file, None)
+            if verdict != "survived":
                 raise SystemExit(f"{folder}: the tests fail without a fault: mend them first")
-            found[folder] = seconds = time.monotonic() - begun
-            print(f"{folder}: the tests take {seconds:.0f} s", flush=True)
-            begun = time.monotonic()
-        limit = 2 * found[folder] + LIMIT
-        found[mutant.key] = verdict = verdict_of(root, mutant.file, mutant, others, limit)
-        text = f"{n}/{len(mutants)} {verdict} {'other' if others else 'near'} tests in {time.monotonic() - begun:.1f} s"
+            print(f"{folder}: the tests take {found[folder]:.0f} s", flush=True)
+        found[mutant.key], seconds = verdict_of(root, mutant.file, mutant, others, 2 * found[folder] + LIMIT)
+        text = f"{n}/{len(mutants)} {found[mutant.key]} {'other' if others else 'near'} tests in {seconds:.1f} s"
         print(f"{text}: {mutant.kind}, line {mutant.line}, {mutant.key}", flush=True)
         if results:
             results.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")

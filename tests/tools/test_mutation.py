@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from paths import ROOT
+
+if sys.platform == "win32":
+    pytest.skip("each mutant is a fork", allow_module_level=True)
 
 from tools.mutation import equivalent, mutants_of, sample
 
@@ -66,7 +68,6 @@ sys.exit(mutation.main(sys.argv[2:], Path(sys.argv[1])))
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="each mutant is a fork")
 def test_a_small_package(tmp_path: Path) -> None:
     files = {
         "small/__init__.py": "",
