@@ -337,7 +337,7 @@ def table(mutants: Sequence[Mutant], verdicts: dict[str, str], by: str) -> list[
         keys = [m.key for m in mutants if group in (getattr(m, by), "all")]
         same = sum(key in equivalent() for key in keys)
         killed = sum(key not in equivalent() and verdicts[key] != "survived" for key in keys)
-        score = f"{100 * killed / max(len(keys) - same, 1):.0f} %"
+        score = f"{100 * killed / (len(keys) - same):.0f} %" if len(keys) > same else ""
         rows.append(f"| {group} | {len(keys)} | {killed} | {same} | {len(keys) - same - killed} | {score} |")
     return rows
 
