@@ -6,6 +6,12 @@ import numpy as np
 import pytest
 from derivatives import check_derivatives
 
+from graphspec.graph.builder import Builder
+from graphspec.graph.derivatives import gradients
+from graphspec.graph.ir.graph import Graph, Type, Value
+from graphspec.graph.onnx_model import model_of
+from graphspec.graph.onnx_session import session
+
 random = np.random.default_rng(0)
 
 
@@ -80,6 +86,22 @@ def test_moves() -> None:
 def test_slices(starts: tuple[int, ...], ends: tuple[int, ...], axes: tuple[int, ...], steps: tuple[int, ...]) -> None:
     constants = [np.array(x) for x in (starts, ends, axes, steps)]
     check_derivatives("Slice", [numbers(3, 4, 2), *constants], [0], {1, 2, 3, 4})
+
+
+def test_slices_up_to_sizes_that_vary() -> None:
+    graph = Graph("test", {"x": Value("x", Type("float32", ("N", "time", 2)), "input")})
+    with Builder(graph, "node") as g:
+        X = graph.inputs["x"]
+        starts, ends = (g.Concat(g.size(X, 0) - k, g.size(X, 1) - k, axis=0) for k in (3, 1))
+        loss = g.ReduceSumSquare(g.Slice(X, starts, ends, g.constant([0, 1])), keepdims=0)
+    found = gradients(graph, loss, ["x"])
+    graph.outputs = {"gradient": found["x"]}
+    graph.nodes = graph.needed(graph.roots())
+    x = numbers(4, 6, 2).astype(np.float32)
+    expected = np.zeros_like(x)
+    expected[1:3, 3:5] = 2 * x[1:3, 3:5]
+    (array,) = session(model_of(graph).SerializeToString()).run(None, {"x": x})
+    np.testing.assert_allclose(array, expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("mode", ["constant", "reflect", "edge"])

@@ -96,6 +96,7 @@ def noise(op: str, rows: int, steps: int, *shape: int, count: int = 1, X: float 
             inputs = [graph.inputs["x"]]
             if op == "Dropout":
                 inputs += [g.constant(attrs["rate"], "float32"), g.constant(True)]
+            inputs *= 2 if op == "Sample" else 1
             graph.outputs[f"y{k}"] = g.emit(op, inputs, {} if op == "Dropout" else attrs)
     written = in_primitives(graph, Target())
     assert set(written.inputs) == {"x", "seed", "step"}
@@ -165,14 +166,16 @@ def test_shared_and_alpha_dropout() -> None:
     assert abs(alpha.mean()) < 0.02
 
 
-@pytest.mark.parametrize("op", ["GaussianNoise", "GaussianDropout", "UniformNoise", "GumbelNoise"])
+@pytest.mark.parametrize("op", ["GaussianNoise", "GaussianDropout", "UniformNoise", "GumbelNoise", "Sample"])
 def test_other_noise(op: str) -> None:
-    attrs = {"UniformNoise": {"width": 0.5}, "GumbelNoise": {}}.get(op, {"deviation": 0.5})
-    X = 1.0 if op == "GaussianDropout" else 0.0
+    attrs = {"UniformNoise": {"width": 0.7}, "GumbelNoise": {}, "Sample": {}}.get(op, {"deviation": 0.5})
+    X = 1.0 if op in ("GaussianDropout", "Sample") else 0.0  # of a Sample: its mean, and the logarithm of its variance
     found = np.sort((noise(op, 100, 4, 50, X=X, **attrs) - X).ravel())
-    mean, deviation = {"UniformNoise": (0, 1 / np.sqrt(12)), "GumbelNoise": (0.5772, np.pi / np.sqrt(6))}.get(
-        op, (0, 0.5)
-    )
+    mean, deviation = {
+        "UniformNoise": (0, 1.4 / np.sqrt(12)),
+        "GumbelNoise": (0.5772, np.pi / np.sqrt(6)),
+        "Sample": (0, np.exp(0.5)),
+    }.get(op, (0, 0.5))
     assert abs(found.mean() - mean) < 4 * deviation / np.sqrt(found.size)
     assert abs(found.std() / deviation - 1) < 0.02
     assert np.isfinite(found).all()

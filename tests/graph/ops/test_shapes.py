@@ -54,6 +54,7 @@ def test_sizes_computed_from_shapes(g: Builder) -> None:
     assert g.Slice(x, g.constant([1]), time, g.constant([1])).shape == ("N", "time-1", 8)
     double = g.Concat(x, x, axis=1)
     assert g.Div(g.size(double, 1), g.constant([2])).known() is not None
+    assert g.Expand(g.constant(5), g.constant(np.zeros(0, np.int64))).known() == (5,)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +121,7 @@ def test_what_cannot_work_is_refused(g: Builder) -> None:
     refused("GS304", g.Reshape, x, g.constant([0, 28, 63]))
     refused("GS304", g.Reshape, x, g.constant([0, -1, -1]))
     refused("GS304", g.Split, x, g.constant([14, 13]), axis=1)
+    refused("GS105", g.Split, x, g.constant(np.zeros(0, np.int64)))
     refused("GS304", g.Squeeze, x, g.constant([1]))
     refused("GS304", g.TopK, x, g.constant([65]))
     refused("GS304", g.Gather, tensor(5, 2), g.constant([5]))
@@ -127,6 +129,16 @@ def test_what_cannot_work_is_refused(g: Builder) -> None:
     refused("GS305", g.OneHot, ids, tensor(dtype="int64"), g.constant([0.0, 1.0]))
     refused("GS105", g.LeakyRelu, x, alpha=-1.0)
     refused("GS105", g.Pad, x, g.constant([0] * 6), mode="wrap")
+    refused("GS301", g.MatMul, tensor(), y)
+    refused("GS301", g.MatMul, x, tensor())
+    refused("GS306", g.CheckIds, x, size=5)
+    refused("GS306", g.PerRow, ids)
+    picture, corner = tensor("N", 6, 8, 7), tensor(1, 2, name="corner")
+    refused("GS105", g.Resize, picture, None, g.constant([1.0, 1.0, 0.0, 2.0]))
+    refused("GS303", g.RandomCrop, picture, corner, g.constant(np.ones((9, 8))), g.constant(np.ones((7, 7))))
+    refused("GS303", g.RandomCrop, picture, corner, g.constant(np.ones((8, 8))), g.constant(np.ones((7, 8))))
+    refused("GS304", g.DepthToSpace, picture, blocksize=2)
+    refused("GS304", g.SpaceToDepth, picture, blocksize=2)
     with pytest.raises(TypeError, match="storage"):
         g.Relu(x, storage=1)
 
