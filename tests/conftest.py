@@ -19,6 +19,7 @@ import pytest
 import warm_workers
 from hypothesis import HealthCheck, settings
 from hypothesis.internal.conjecture import providers
+from hypothesis.internal.entropy import deterministic_PRNG
 from paths import TESTS
 
 for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -159,6 +160,8 @@ class Unpickled(Mapping[str, Any]):
 
 
 def pytest_sessionstart() -> None:
+    with deterministic_PRNG():  # it makes a generator; on Python 3.14 it warns if what holds it is frozen, as below
+        pass
     gc.disable()  # collecting tests makes a million objects that stay, and little that could be freed
 
 

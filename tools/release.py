@@ -288,7 +288,7 @@ def made_twice(root: Path, folder: Path) -> tuple[Found, Path, Path]:
 
 def run_tests(tree: Path, *, full: bool) -> Found:
     """The quick tests of an unpacked source archive, a sample or all, with its own package."""
-    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *(("-n", "2") if full else SAMPLE)]
+    words = [sys.executable, "-m", "pytest", *(("-n", "2") if full else SAMPLE)]
     environment = os.environ | {"PYTHONPATH": str(tree)}
     done = subprocess.run(words, cwd=tree, env=environment, capture_output=True, text=True, check=False)
     which, last = "all" if full else " and ".join(SAMPLE), (done.stdout.strip().splitlines() or [""])[-1]

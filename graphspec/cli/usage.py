@@ -233,6 +233,7 @@ def _guarded(command: Callable[P, int | None]) -> Callable[P, None]:
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         raise typer.Exit(status_of(lambda: command(*args, **kwargs)))
 
+    run.__annotations__ = plain.__annotations__  # from Python 3.14 on, `wraps` does not take them
     return run
 
 
