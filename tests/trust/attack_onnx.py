@@ -21,7 +21,7 @@ from onnx import ModelProto
 
 from trust.hostile_onnx import CHANGES, ROWS, Change, files
 
-CASES = 60
+CASES = 30
 TIMEOUT = 60.0
 SECONDS = 20.0
 counts: Counter[str] = Counter()
