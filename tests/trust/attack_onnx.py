@@ -21,7 +21,7 @@ from onnx import ModelProto
 
 from trust.hostile_onnx import CHANGES, ROWS, Change, files
 
-CASES = 30
+CASES = 60
 TIMEOUT = 60.0
 SECONDS = 20.0
 counts: Counter[str] = Counter()

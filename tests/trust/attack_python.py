@@ -20,7 +20,7 @@ from graphspec.base.errors import GraphspecError
 from trust import wrong_values as wrong
 from trust.wrong_values import Make, Setting
 
-CASES = 20
+CASES = 40
 counts: Counter[str] = Counter()
 
 CALLS: dict[str, dict[str, Make]] = {
