@@ -15,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 __all__ = ["garments", "newswires", "sentences", "written_words"]  # fixtures
 
-STEPS, SHARDS = 4, 8
+STEPS, SHARDS = 3, 8
 
 
 @pytest.fixture

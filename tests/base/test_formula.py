@@ -43,7 +43,7 @@ def grown(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 NUMBERS = st.recursive(ATOMS, grown, max_leaves=12)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(NUMBERS, st.integers(-3, 5), st.sampled_from([0.25, 2, 3.5]))
 def test_numbers_are_those_of_python(text: str, a: int, b: float) -> None:
     try:
@@ -57,7 +57,7 @@ def test_numbers_are_those_of_python(text: str, a: int, b: float) -> None:
     assert found == expected or math.isclose(found, expected, rel_tol=1e-12)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(["a > b", "a == 1", "not b < a", "a >= 0.5"]), min_size=1, max_size=6), st.data())
 def test_logic_is_that_of_python(parts: list[str], data: st.DataObject) -> None:
     text = parts[0]

@@ -103,6 +103,7 @@ def test_another_distribution_and_a_runtime_that_fails(monkeypatch: pytest.Monke
     assert "GRAPHSPEC_DEBUG=1" in topics["onnxruntime"]["hint"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", ["compiled", "nonsense"])
 def test_a_wrong_choice_of_kernels_is_a_finding(value: str) -> None:
     """In a process of its own: the variable is read once."""

@@ -204,7 +204,7 @@ def test_every_command(run: Run, folder: Path, width: int) -> None:
         check(f"{name}_{width}", masked(text))
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", [w if w == 80 else pytest.param(w, marks=pytest.mark.slow) for w in WIDTHS])
 def test_help(run: Run, width: int) -> None:
     names = [(), *((command.__name__,) for command in COMMANDS)]
     texts = [run((*name, "--help"), width) for name in names]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
 import numpy as np
@@ -33,11 +35,20 @@ def folder(tmp_path: Path) -> Path:
 
 def database(folder: Path) -> Path:
     path = folder / "shop.duckdb"
-    with duckdb.connect(str(path)) as connection:
-        connection.execute("CREATE TABLE orders AS SELECT * FROM (VALUES (2, 0.5, 1), (1, 1.5, 0)) v(a, b, y)")
-        connection.execute("CREATE VIEW drawn AS SELECT a, random() AS b, y FROM orders")
-        connection.execute("CREATE MACRO pick(x) AS x + random()")
+    path.write_bytes(shop())
     return path
+
+
+@cache
+def shop() -> bytes:
+    """The file of a database, made once: it takes longer than a query."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder, "shop.duckdb")
+        with duckdb.connect(str(path)) as connection:
+            connection.execute("CREATE TABLE orders AS SELECT * FROM (VALUES (2, 0.5, 1), (1, 1.5, 0)) v(a, b, y)")
+            connection.execute("CREATE VIEW drawn AS SELECT a, random() AS b, y FROM orders")
+            connection.execute("CREATE MACRO pick(x) AS x + random()")
+        return path.read_bytes()
 
 
 def query(text: str) -> str:

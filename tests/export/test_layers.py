@@ -18,25 +18,26 @@ from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.graph.onnx_session import session
 from graphspec.vocabulary.layers import LAYERS
 
-PER_LAYER = 4
+QUICK_PER_LAYER, PER_LAYER = 2, 4
 
 
 def varies(case: Case) -> bool:
     return any(not isinstance(d, int) for item in case.spec["inputs"].values() for d in item["shape"])
 
 
-def chosen() -> list[Case]:
-    """Return a few cases of every layer, cases with variable axes first."""
+def chosen() -> tuple[list[Case], list[Case]]:
+    """Return two cases of every layer, cases with variable axes first, and two more."""
     seen: Counter[str] = Counter()
-    picked = []
+    first: list[Case] = []
+    more: list[Case] = []
     for case in sorted(load_layers(), key=lambda case: not varies(case)):
         names = {cls.__name__ for name, _ in mentions(case.spec) if (cls := LAYERS.get(name)) is not None}
         if any("." in name for name in names) and not varies(case):
             continue  # `layers/test_golden.py` runs the exports of all operations
         if any(seen[name] < PER_LAYER for name in names):
+            (first if any(seen[name] < QUICK_PER_LAYER for name in names) else more).append(case)
             seen.update(names)
-            picked.append(case)
-    return picked
+    return first, more
 
 
 def crop() -> Case:
@@ -153,10 +154,13 @@ def without_keras() -> list[Case]:
     ]
 
 
-CASES = [*chosen(), crop(), formula(), position(), tensors(), *without_keras()]
+FIRST, MORE = chosen()
+CASES = [*FIRST, crop(), formula(), position(), tensors(), *without_keras()]
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+@pytest.mark.parametrize(
+    "case", [*CASES, *(pytest.param(case, marks=pytest.mark.slow) for case in MORE)], ids=lambda case: case.id
+)
 def test_equal_at_several_batch_sizes_and_lengths(case: Case, tmp_path: Path) -> None:
     model = gs.compile(adapted(case.spec))
     known = model.weights
@@ -280,6 +284,6 @@ def test_layers_of_the_prelude(
 
 def test_every_layer_is_exported() -> None:
     """Files of others are exported in tests/onnx_files."""
-    exported = {LAYERS.get(name) for case in CASES for name, _ in mentions(case.spec)}
+    exported = {LAYERS.get(name) for case in [*CASES, *MORE] for name, _ in mentions(case.spec)}
     exported |= {LAYERS.get(layer["type"]) for layer, *_ in LEARNING} | {LAYERS.get("Onnx")}
     assert not [cls.__name__ for cls in LAYERS if cls not in exported and "." not in cls.__name__]

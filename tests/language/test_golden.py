@@ -26,7 +26,9 @@ def parts_of(number: int) -> list[Part]:
     return [(name, ARRAYS[f"{number}/train/{name}"], ARRAYS[f"{number}/new/{name}"]) for name in names]
 
 
-@pytest.mark.parametrize("number", range(len(CASES)))
+@pytest.mark.parametrize(
+    "number", [*range(16), *(pytest.param(k, marks=pytest.mark.slow) for k in range(16, len(CASES)))]
+)
 def test_records_are_those_of_scikit_learn(number: int, tmp_path: Path) -> None:
     compare(CASES[number], parts_of(number), tmp_path, SOURCES[number % 4])
 

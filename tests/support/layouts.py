@@ -17,7 +17,7 @@ from graphspec.graph.builder import Builder
 from graphspec.graph.ir.graph import Graph, Type, Value
 
 Array = np.ndarray[Any, Any]
-SETTINGS = settings(max_examples=60, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=30, suppress_health_check=list(HealthCheck))
 
 
 def normal(seed: int, *shape: int) -> Array:

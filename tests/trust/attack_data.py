@@ -22,7 +22,7 @@ from graphspec.language.declarations import DataSource
 from graphspec.language.tree import Tree
 from trust.drawn_files import KINDS, MARK, READ, REFUSE, Truth
 
-CASES = 150
+CASES = 60
 TIMEOUT = 60.0
 counts: Counter[str] = Counter()
 """How many files were read, and how many refused, by kind."""

@@ -32,7 +32,7 @@ from graphspec.show.drawing.svg import mermaid, svg
 from graphspec.vocabulary.callbacks import CALLBACKS
 
 ROOT = Path(__file__).parents[2]
-CASES = 120
+CASES = 50
 counts: Counter[str] = Counter()
 
 NASTY = (

@@ -81,6 +81,7 @@ def test_four_workers_give_the_bits_of_one(name: str, alone: Any, many_cores: No
     assert differing(trained(name, 4, shards=4), alone[name]) == []
 
 
+@pytest.mark.slow
 def test_results_are_those_without_shards(alone: Any) -> None:
     for name in CASES:
         for key, values in trained(name, 1).items():

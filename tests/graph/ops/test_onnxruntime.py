@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from oracles import compare
 
-SETTINGS = settings(max_examples=15, database=None, suppress_health_check=list(HealthCheck))
+SETTINGS = settings(max_examples=10, database=None, suppress_health_check=list(HealthCheck))
 DRAWN: dict[str, Strategy] = {op: entry.draw for op, entry in CASES.items() if callable(entry.draw)}
 
 
