@@ -86,7 +86,8 @@ def test_forks_and_processes_are_measured(tmp_path: Path, capfd: pytest.CaptureF
     for name in ("__init__.py", "base/__init__.py"):
         (package / name).write_text("")
     (package / "base/text.py").write_text(
-        "def which(k):\n    if k == 0:\n        return 'a fork'\n    if k == 1:\n        return 'a process'\n    return 'none'\n"
+        "def which(k):\n    if k == 0:\n        return 'a fork'\n"
+        "    if k == 1:\n        return 'a process'\n    return 'none'\n"
     )
     (tmp_path / "test_text.py").write_text(
         "import os, subprocess, sys\nfrom graphspec.base.text import which\n\n\ndef test_text():\n"
