@@ -5,6 +5,7 @@ lines and branches by floor of ``graphspec/`` (docs/architecture.md). The least 
 ``[tool.least-coverage]`` in ``pyproject.toml``. The exit status is 1 if a floor has less, or that of pytest if a test fails.
 
 ``--keep`` adds to what earlier runs have measured, so that the suite can be run in parts: it is in ``build/coverage``.
+``--floors data export`` shows and checks only these: those whose tests were run.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import json
 import math
 import operator
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -91,6 +93,19 @@ def least_of(root: Path) -> dict[str, int]:
     return dict(tables["least-coverage"])
 
 
+def set_least(root: Path, floors: Mapping[str, Count]) -> None:
+    """Write the least of floors into ``pyproject.toml``: what was measured, rounded down, less one percent."""
+    least = least_of(root) | {name: int(floor.percent) - 1 for name, floor in floors.items() if name != MODULES}
+    page = root / "pyproject.toml"
+    text = re.sub(
+        r"(?<=^\[tool\.least-coverage\]\n)(\w+ = \d+\n)*",
+        "".join(f"{name} = {least[name]}\n" for name in sorted(least)),
+        page.read_text(encoding="utf-8"),
+        flags=re.M,
+    )
+    page.write_text(text, encoding="utf-8", newline="\n")
+
+
 def below_least(floors: Mapping[str, Count], least: Mapping[str, int]) -> list[str]:
     """A sentence for each floor that has less than it must."""
     return [
@@ -130,6 +145,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     parser.add_argument("--keep", action="store_true", help="add to what was measured before")
     parser.add_argument("--no-run", action="store_true", help="only show what was measured before")
     parser.add_argument("--worst", type=int, default=0, metavar="FILES", help="list what this many files miss")
+    parser.add_argument("--floors", nargs="+", default=[], metavar="FLOOR", help="show and check only these")
+    parser.add_argument("--set-least", action="store_true", help="let the least be one percent below what is measured")
     parser.add_argument("--markdown", type=Path, metavar="PAGE", help="write the table into a page, between its marks")
     given, words = parser.parse_known_args(arguments)
     data = root / "build" / "coverage" / "data"
@@ -141,8 +158,11 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         status = measure(root, data, words)
         if given.slow:
             status = measure(root, data, [*words, "-m", "slow"]) or status
-    report, least = read(root, data), least_of(root)
-    floors = count(report)
+    report = read(root, data)
+    floors = {name: floor for name, floor in count(report).items() if not given.floors or name in given.floors}
+    if given.set_least:
+        set_least(root, floors)
+    least = {name: percent for name, percent in least_of(root).items() if not given.floors or name in given.floors}
     publish("coverage", "\n".join(table(floors, least)), given.markdown)
     print(*worst(report, given.worst), sep="\n")
     problems = below_least(floors, least)
