@@ -95,7 +95,7 @@ def least_of(root: Path) -> dict[str, int]:
 
 def set_least(root: Path, floors: Mapping[str, Count]) -> None:
     """Write the least of floors into ``pyproject.toml``: what was measured, rounded down, less one percent."""
-    least = least_of(root) | {name: int(floor.percent) - 1 for name, floor in floors.items() if name != MODULES}
+    least = least_of(root) | {name: max(0, int(floor.percent) - 1) for name, floor in floors.items() if name != MODULES}
     page = root / "pyproject.toml"
     text = re.sub(
         r"(?<=^\[tool\.least-coverage\]\n)(\w+ = \d+\n)*",

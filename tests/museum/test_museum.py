@@ -66,6 +66,7 @@ def test_a_run_is_read_evaluated_and_exported(run: Path, version: str, name: str
     saved = load_file(run / "weights.safetensors")
     model = gs.load(run)
     assert all(np.array_equal(model.weights[key], saved[key]) for key in model.weights)
+    assert graphspec("evaluate", run, "--part", "train").exit_code == 0
     assert graphspec("export", run, "-o", tmp_path / "new.onnx").exit_code == 0
     np.testing.assert_allclose(answers(tmp_path / "new.onnx", name), model.predict(rows(name)), rtol=1e-5, atol=1e-6)
 

@@ -34,14 +34,20 @@ def test_every_module_that_writes_files_is_attacked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "moment"),
+    ("name", "module", "number"),
     [
-        ("train", 121),  # the page of a complete run
-        ("train copies from a cache", 54),  # spec.json, after the copy of an ONNX file
-        ("train copies from a cache", 97),  # checkpoint.json of a copy, after its checkpoint
-        ("search", 29),  # a value of a trial
-        ("search", 118),  # the report of a trial
+        ("train", "show.page.build", 1),  # the page of a complete run
+        ("train copies from a cache", "engine.compiler.spec_files", 1),  # spec.json, after the copy of an ONNX file
+        (
+            "train copies from a cache",
+            "engine.training.checkpoint",
+            4,
+        ),  # checkpoint.json of a copy, after its checkpoint
+        ("search", "search.study", 25),  # a value of a trial
+        ("search", "show.report.comparison", 0),  # the report of a trial
     ],
 )
-def test_faults_that_were_found(name: str, moment: int) -> None:
-    assert [*attack_faults.disturbed(name, moment, errno.EIO)] == []
+def test_faults_that_were_found(name: str, module: str, number: int) -> None:
+    calls, _ = attack_faults.undisturbed(name)
+    moments = [moment for moment, call in enumerate(calls, 1) if call.module == f"graphspec.{module}"]
+    assert [*attack_faults.disturbed(name, moments[number], errno.EIO)] == []
