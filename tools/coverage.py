@@ -1,6 +1,6 @@
 """How much of the package the tests run, and the least that they must: ``python -m tools.coverage [WORDS FOR PYTEST]``.
 
-Runs pytest with coverage.py (``pip install ".[coverage]"``) in two processes, with the processes that they start, and prints
+Runs pytest with coverage.py (``pip install -e ".[test]"``) in two processes, with the processes that they start, and prints
 lines and branches by floor of ``graphspec/`` (docs/architecture.md). The least in percent stands under
 ``[tool.least-coverage]`` in ``pyproject.toml``. The exit status is 1 if a floor has less, or that of pytest if a test fails.
 

@@ -95,7 +95,6 @@ def test_the_page_shows_the_least_of_floors_that_there_are() -> None:
 
 @pytest.mark.slow
 def test_forks_and_processes_are_measured(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("coverage")
     package = tmp_path / "graphspec"
     (package / "base").mkdir(parents=True)
     for name in ("__init__.py", "base/__init__.py"):
