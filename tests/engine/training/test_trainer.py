@@ -47,7 +47,7 @@ CASES: dict[str, tuple[dict[str, Any], list[dict[str, Any]], tuple[int, ...]]] =
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
-def test_steps_do_not_grow(name: str) -> None:
+def test_a_thousand_steps_do_not_grow(name: str) -> None:
     source, layers, shape = CASES[name]
     spec = dense_spec(inputs={"x": source}, layers=[*layers, dense_spec()["layers"][-1]])
     random = np.random.default_rng(0)
@@ -71,13 +71,13 @@ def test_steps_do_not_grow(name: str) -> None:
         peaks = []
         for _ in range(4):
             tracemalloc.reset_peak()
-            steps(60)
+            steps(250)
             peaks.append(tracemalloc.get_traced_memory()[1])
         gc.collect()
         after, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert after - before < 2048  # nine bytes for each step would be too many
+    assert after - before < 8192
     assert min(peaks) - before < 128 * 1024  # of all threads: one that another test left may allocate in one of them
 
 
