@@ -26,8 +26,8 @@ from graphspec.graph.ir.dims import evaluate
 from graphspec.graph.ir.graph import Graph
 
 LENGTH = 100
-STEPS = 2
-"""Of which the fastest counts, after a first one."""
+STEPS, SECONDS = 2, 0.5
+"""At least so many steps and so long; the fastest counts, after a first one."""
 
 
 def rows(model: Model, count: int, length: int = 12) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -61,8 +61,8 @@ def batch_of(model: Model) -> int:
 
 def step_time(model: Model, batch: int) -> float:
     """Seconds of a processor for a training step."""
-    trainer, times = trainer_of(model, rows(model, batch, LENGTH), batch=batch), []
-    for _ in range(1 + STEPS):
+    trainer, times = trainer_of(model, rows(model, batch, LENGTH), batch=batch), list[float]()
+    while len(times) <= STEPS or sum(times) < SECONDS:
         next_batch(trainer)
         start = time.process_time()
         trainer.step()
