@@ -215,7 +215,7 @@ def _answers(
         if last:
             raise UsageError("--last needs a table with the rows of a series: standard input has whole windows")
         stream = io.BytesIO() if sys.stdin is None else cast("io.BufferedReader", sys.stdin.buffer)
-        parts = stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept))
+        parts = _told(stream_rows(network.spec, network.graph, stream, _BATCH_ROWS, list(kept)), set())
         return (answered(rows, network.run(rows.inputs)) for rows in parts), beside, steps()
     rows = read_rows(network.spec, network.graph, data, list(kept), last=last)
     print_diagnostics(rows.warnings)
@@ -233,16 +233,24 @@ def _answers(
     return iter([answer]), beside, steps()
 
 
+def _told(parts: Iterable[NewRows], told: set[str | None]) -> Iterator[NewRows]:
+    """Yield rows, and print their warnings; each advice once."""
+    for rows in parts:
+        print_diagnostics([warning for warning in rows.warnings if warning.hint not in told])
+        told.update(warning.hint for warning in rows.warnings)
+        yield rows
+
+
 def answers_in_lines(source: Path) -> Callable[[bytes], bytes]:
     """Return a function that answers rows in JSON Lines as ``predict SOURCE - --json`` does, from any thread."""
     from graphspec.cli.rows import encode_rows
     from graphspec.data.new_rows import stream_rows
 
-    network = _network(source).in_rows()
+    network, told = _network(source).in_rows(), set[str | None]()
 
     def answer(lines: bytes) -> bytes:
         parts = []
-        for rows in stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS):
+        for rows in _told(stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS), told):
             found = _with_texts(network, network.run(rows.inputs), rows.steps)
             parts.append(encode_rows({name: found[name] for name in network.outputs}, ".jsonl"))
         return b"".join(parts)

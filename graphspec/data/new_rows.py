@@ -352,7 +352,22 @@ def _of_records(
                 raise DataError(Code.MISSING_ARRAY, text, did_you_mean(key, list(row)))
         kept[key] = _objects([row[key] for row in records.rows])
     inputs = {n: a if isinstance(a, np.ndarray) else a[:] for n, a in _fed(arrays, graph).items()}
-    return NewRows(inputs, kept, _steps(arrays))
+    place = next(iter(source.paths), Path(STREAM))
+    return NewRows(inputs, kept, _steps(arrays), warnings=_misspelt(records, [*columns, *keep], place))
+
+
+def _misspelt(records: Records, read: Sequence[str], place: Path) -> list[Diagnostic]:
+    """Return a warning for each key that a record may mean by another one, and that is read as a missing value."""
+    found: dict[str, Diagnostic] = {}
+    forms = {tuple(row): line for row, line in zip(reversed(records.rows), reversed(records.lines), strict=True)}
+    for keys, line in forms.items():
+        spare = [key for key in keys if key not in read]
+        for name in read if spare else ():
+            if name not in keys and (meant := did_you_mean(name, spare)):
+                text = f"is missing in {records.item} {line}, and read as a missing value"
+                problem = Problem(Code.MISSING_ARRAY, text, f"{meant} write null for a missing value")
+                found[meant] = Diagnostic.of(f"key '{name}' of '{place}'", problem, Mark(str(place))).as_warning()
+    return list(found.values())
 
 
 def _steps(arrays: Dataset) -> dict[str, Array]:

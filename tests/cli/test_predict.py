@@ -400,3 +400,22 @@ def test_texts_and_missing_numbers(text_run: Path, name: str) -> None:
     result = graphspec("predict", source, "-", stdin='{"age": 3}')
     assert result.exit_code == 1
     assert "key 'note' of '<stdin>' is missing in line 1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("row", "options", "meant"),
+    [
+        ({"note": "", "aeg": 3}, (), True),
+        ({"note": "", "aeg": 3, "age": None}, (), False),
+        ({"note": "", "aeg": 3}, ("--keep", "aeg"), False),
+        ({"note": "", "shop": 3}, (), False),
+    ],
+)
+def test_a_key_that_may_be_misspelt_is_told_once(
+    text_run: Path, row: dict[str, Any], options: tuple[str, ...], *, meant: bool
+) -> None:
+    lines = (json.dumps(row) + "\n") * 600  # three batches
+    result = graphspec("predict", text_run, "-", *options, stdin=lines)
+    assert (result.exit_code, len(result.stdout.splitlines())) == (0, 601)
+    told = "<stdin>: warning[GS502]: key 'age' of '<stdin>' is missing in line 1, and read as a missing value\n"
+    assert result.stderr == (told + "  = help: did you mean 'aeg'? write null for a missing value\n\n" if meant else "")
