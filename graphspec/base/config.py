@@ -177,6 +177,7 @@ _forget_class_variables(Config)
 
 _plugins: list[str] | None = None
 _packages: set[str] = set()  # of plugins
+_unfinished: list[tuple[type[Config], dict[str, Any]]] = []  # classes with keys of unknown types; where they are
 
 
 def load_plugins() -> list[str]:
@@ -190,10 +191,23 @@ def load_plugins() -> list[str]:
             _packages.add(entry.module.partition(".")[0])
             try:
                 entry.load()
+                _finish(entry.module.partition(".")[0])
             except (Exception, SystemExit) as error:  # whatever their code raises
                 text = failure(error) or f"{type(error).__name__}: {error}"
                 _plugins.append(f"the plugin '{entry.name}' cannot be loaded: {text}")
     return _plugins
+
+
+def _finish(package: str) -> None:
+    """Look up the types of a package's classes that Python has not yet: before 3.14 only those that are texts."""
+    for cls, classes in _unfinished:
+        try:
+            if cls.__module__.partition(".")[0] == package:
+                cls.model_rebuild()
+        except NameError as error:
+            for name in [name for name, known in classes.items() if known is cls]:
+                del classes[name]
+            raise NameError(f"name {error.name!r} is not defined, of a key of {cls.__name__}") from None
 
 
 def failure(error: BaseException) -> str | None:
@@ -257,6 +271,8 @@ class Registry(Generic[T]):
             if is_from_plugin(cls):
                 _packages.add(cls.__module__.partition(".")[0])
                 cls.label = getattr(cls, "label", next(iter(names), cls.__name__))  # type: ignore[attr-defined]
+                if issubclass(cls, Config) and not cls.__pydantic_complete__:
+                    _unfinished.append((cls, self._classes))
             for name in names or (cls.__name__,):
                 declared = self._modules.get(name)
                 if declared is not None and is_from_plugin(cls):

@@ -147,7 +147,8 @@ def test_a_large_archive_is_not_read_as_a_whole(tmp_path: Path) -> None:
         model = gs.compile(spec(data={"train": {"file": str(tmp_path / "rows.npz")}, "validation": {"split": 0.1}}))
         if rows == 20:
             model.fit(verbose=0)
-    assert peak(lambda: model.fit(verbose=0)) < _FEW
+    # Four or five programs, of sizes of batches, have buffers at a time: on a slow machine one more. None has all rows.
+    assert peak(lambda: model.fit(verbose=0)) < ROWS * WIDTH * 16 / 8
 
 
 def test_objects_in_a_large_array_stay_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

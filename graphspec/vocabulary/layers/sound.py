@@ -111,9 +111,9 @@ class STFTSpectrogram(Layer):
 
 
 def hertz_to_mel(hertz: Array | float) -> Array:
-    """Return frequencies on the mel scale: ``1127 · log(1 + f / 700)``, float32."""
-    mel = np.float32(1127.0) * np.log(np.float32(1.0) + np.asarray(hertz, np.float32) / np.float32(700.0))
-    return np.asarray(mel)
+    """Return frequencies on the mel scale: ``1127 · log(1 + f / 700)``, float32 with the same bits on every processor."""
+    ratio = np.float32(1.0) + np.asarray(hertz, np.float32) / np.float32(700.0)
+    return np.asarray(np.float32(1127.0) * np.log(ratio, dtype=np.float64).astype(np.float32))  # its last bit varies
 
 
 def mel_matrix(bins: int, bands: int, rate: float, low: float, high: float) -> Array:

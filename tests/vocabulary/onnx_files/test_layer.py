@@ -96,7 +96,7 @@ def test_features_are_computed_for_a_few_rows_at_a_time(tmp_path: Path, monkeypa
     run = network.prelude.run
     monkeypatch.setattr(network.prelude, "run", lambda feeds: sizes.append(len(feeds["image"])) or run(feeds))
     network.fit(x, y, epochs=2, verbose=0)
-    assert sizes == [16, 16, 8]
+    assert sorted(sizes) == [8, 16, 16]  # cores compute them, so any may be first
 
 
 @pytest.mark.parametrize(
