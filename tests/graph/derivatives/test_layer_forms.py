@@ -164,6 +164,7 @@ def test_shared_and_alpha_dropout() -> None:
     alpha = noise("AlphaDropout", 500, 4, 50, rate=0.3, X=0.0)
     assert len(np.unique(alpha)) == 2
     assert abs(alpha.mean()) < 0.02
+    assert abs(alpha.std() - 0.6936) < 0.01  # √(v / (1 + v)) with v = rate · α²: X of variance 1 gets variance 1
 
 
 @pytest.mark.parametrize("op", ["GaussianNoise", "GaussianDropout", "UniformNoise", "GumbelNoise", "Sample"])

@@ -26,6 +26,7 @@ from graphspec.graph.ops import attention as attention_op
 from graphspec.graph.ops.attention import Attention
 
 Array = np.ndarray[Any, Any]
+Shape = tuple[int, ...]
 Case = tuple[list[Array | None], dict[str, Any]]
 
 
@@ -229,6 +230,12 @@ def test_dropout_of_the_weights(groups: int) -> None:
 
 def test_dropout_needs_a_ratio_below_one() -> None:
     check_refusal("DropoutAttention", [(2, 2, 3, 4)] * 3, {"ratio": 1.0}, "GS105", "ratio in [0, 1)")
+
+
+@pytest.mark.parametrize(("fast", "kept"), [(True, (2, 4, 64, 2)), (False, (2, 4, 64, 32))])
+def test_blocks_of_queries_keep_two_numbers_of_each(fast: bool, kept: Shape, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "FAST", fast)
+    assert Attention().hidden_shape([(2, 4, 64, 8), (2, 4, 32, 8), (2, 4, 32, 8)]) == kept
 
 
 @pytest.mark.parametrize("case", ["plain", "padding", "grouped", "capped", "dropout"])

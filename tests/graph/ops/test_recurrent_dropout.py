@@ -134,3 +134,5 @@ def test_masks_must_fit() -> None:
     both = inputs_of("LSTM", T, N, F, H, 2, bias=True, lens=False, initial=True)
     with pytest.raises(ShapeError, match="one direction"):
         build("DropoutLSTM", [*both, *inputs[-2:]], **attributes("LSTM", direction="bidirectional"))
+    with pytest.raises(ShapeError, match="float"):
+        build("DropoutLSTM", [*inputs[:-1], np.ones((N, 4, F), np.int64)], **attributes("LSTM"))

@@ -139,6 +139,11 @@ def test_what_cannot_work_is_refused(g: Builder) -> None:
     refused("GS303", g.RandomCrop, picture, corner, g.constant(np.ones((8, 8))), g.constant(np.ones((7, 8))))
     refused("GS304", g.DepthToSpace, picture, blocksize=2)
     refused("GS304", g.SpaceToDepth, picture, blocksize=2)
+    assert refused("GS301", g.Resize, picture, None, None, g.constant([1, 2, 3])) == "needs 4 constant sizes"
+    rows, columns = tensor(5, 2, name="rows"), tensor(3, 2, name="columns")
+    refused("GS105", g.ScatterND, rows, tensor(3, 1, dtype="int64", name="ids"), columns, reduction="mul")
+    refused("GS301", g.RNN, tensor("N", 2), rows, rows, hidden_size=2)
+    refused("GS301", g.BatchSum, tensor())
     with pytest.raises(TypeError, match="storage"):
         g.Relu(x, storage=1)
 

@@ -110,7 +110,8 @@ CASES = {
         power,
         [
             *two(positive),
-            *(Example([positive(3, 4), np.array(e)], {}, {1}) for e in (2.0, 3.0, 0.5, -1.0, 1.7)),
+            *(Example([positive(3, 4), np.array(e)], {}, {1}) for e in (2.0, 3.0, 4.0, 0.5, -1.0, 1.7)),
+            Example([positive(3, 4), np.array([2.0, 3.0, 0.5, 1.0])], {}, {1}),
             Example([normal(3, 4), np.array(2)], {}, {1}),
         ],
         allocates=[Example([abs(X) + 1, ROW])],
