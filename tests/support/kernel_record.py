@@ -39,7 +39,7 @@ class KernelRecord:
         for function in (compiled.use_fast_kernel, compiled.mode, trainer.choose_workers):
             watched = self.noting(function)
             for module in list(sys.modules.values()):  # each that has imported it
-                if vars(module).get(function.__name__) is function:
+                if getattr(module, "__dict__", {}).get(function.__name__) is function:
                     setattr(module, function.__name__, watched)
         sys.addaudithook(lambda event, _: self.note() if event in STARTS else None)
 
