@@ -16,6 +16,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import kernel_record
 import pytest
 import warm_workers
 from hypothesis import HealthCheck, settings
@@ -53,6 +54,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """The processes of a run send what is counted or printed: three of six messages for each of twenty thousand tests."""
+    if kernel_record.FOLDER is not None and not os.environ.get("GRAPHSPEC_KERNELS"):
+        record = kernel_record.KernelRecord()
+        record.watch()
+        config.pluginmanager.register(record)
+        process = os.environ.get("PYTEST_XDIST_WORKER", "main")
+        config.add_cleanup(lambda: record.write(Path(kernel_record.FOLDER), process))
     options = config.option
     if options.verbose >= 0 or options.durations is not None or options.xmlpath is not None:  # need the others, too
         return
@@ -229,8 +236,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return None
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for path, of_file in groupby(items, lambda item: item.path):
         if in_numerics(path):
             for item in of_file:
                 item.add_marker("numerics")
+    if kernel_record.FOLDER is not None and os.environ.get("GRAPHSPEC_KERNELS") == "reference":
+        again = kernel_record.same_tests(Path(kernel_record.FOLDER), items)
+        config.hook.pytest_deselected(items=again)
+        left_out = {*again}
+        items[:] = [item for item in items if item not in left_out]

@@ -264,7 +264,7 @@ def crop_unread(graph: Graph, target: Target) -> Graph:
     y = MaxPool(%1, kernel_shape=(2, 2), pads=[0, 0, 0, 0], strides=(2, 2))  # (N, 4, 4, 4)
     """
     nodes = graph.needed(graph.roots())
-    if not use_fast_kernel(True) or not any(_windows(node) is not None for node in nodes):
+    if not any(_windows(node) is not None for node in nodes) or not use_fast_kernel(True):
         return graph
     needs = _needs(nodes, graph.roots())
     shapes = {n.name: _needed_shape(n, needs[n.outputs[0].name]) for n in nodes if _windows(n) is not None}
