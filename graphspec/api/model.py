@@ -187,6 +187,8 @@ class Model(Explainable):
     def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> Path:
         """Export and prove the network, write a page to try it on, and return its path: ``folder/index.html``.
 
+        A notebook shows the path as the page itself.
+
         Args:
             engine: the folder of npm's package onnxruntime-web, to put it into the page; without it the page fetches it.
             learn: visitors may teach it names of their own, in the browser.
@@ -197,13 +199,14 @@ class Model(Explainable):
         """
         from tempfile import TemporaryDirectory
 
+        from graphspec.show.notebook.pages import PageFile
         from graphspec.show.page.build import page_of, write_page
 
         with TemporaryDirectory(prefix="graphspec-") as temporary:
             file = Path(temporary) / "model.onnx"
             self.export(file)
             html = page_of(file, None if engine is None else path_of("engine", engine), learns=learn)
-        return write_page(path_of("folder", folder) / "index.html", html)
+        return PageFile(write_page(path_of("folder", folder) / "index.html", html))
 
     def export(
         self,

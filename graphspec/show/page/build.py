@@ -219,8 +219,9 @@ def form_of(file: Path) -> dict[str, Any]:
     """Return ``{title, description, fields, heads}`` of a file that graphspec has exported.
 
     A field has ``kind``: ``number``, ``category``, ``text``, ``date``, ``picture``, ``numbers`` or ``words``; ``dtype`` and
-    ``dims`` of its tensor without the batch; ``first``, the example of the file, if there is one; ``typical``, what `why`
-    compares with; of a picture, ``white``, the largest value of a pixel.
+    ``dims`` of its tensor without the batch; ``typical``, what `why` compares with; ``first``, what the form begins with: the
+    example of the file, else what is typical; ``columns`` of the training data, if they are mapped to it; of a picture,
+    ``white``, the largest value of a pixel.
 
     Raises:
         UsageError: another program has written it.
@@ -231,6 +232,8 @@ def form_of(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} has no spec: a page needs a file that `graphspec export` has written")
     example = (record["example"] or {}).get("inputs", {})
     fields = [_field(entry, spec, example.get(entry["name"])) for entry in record["inputs"]]
+    if record["example"] is None:
+        fields = [{**field, "first": field["typical"]} for field in fields]
     return {
         "title": spec.name or file.stem,
         "description": spec.description,
@@ -257,6 +260,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
         "missing": entry["missing"],
         "ids": entry["ids"],
         "first": first,
+        "columns": _columns(spec, entry["name"]),
     }
     if field["kind"] == "date":
         layer: Any = next(n.layer for n in _readers(spec, entry["name"]) if n.type == "DateParts")
@@ -272,6 +276,13 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     else:
         field["typical"] = {"text": "", "words": [], "numbers": typical}.get(field["kind"], first)
     return field
+
+
+def _columns(spec: Spec, name: str) -> list[str] | None:
+    """Return the columns of the training data that an input reads, if the spec maps it to some."""
+    train = spec.data.get("train")
+    columns = (train.inputs or {}).get(name) if train is not None else None
+    return [columns] if isinstance(columns, str) else columns
 
 
 def _readers(spec: Spec, name: str) -> list[NodeDecl]:

@@ -25,6 +25,15 @@ function made(tag, attributes = {}, ...children) {
   element.append(...children);
   return element;
 }
+// Files that are dropped go to `load`; what is no file is a text that is dropped into a field.
+function onDrop(box, load) {
+  box.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  box.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files[0]) return;
+    event.preventDefault();
+    load(event.dataTransfer.files[0]);
+  });
+}
 function shown(number) {
   const size = Math.abs(number);
   if (Number.isNaN(number)) return "not a number";
@@ -35,7 +44,7 @@ function shown(number) {
 const POINT = new Intl.NumberFormat().formatToParts(1.5).find(({ type }) => type === "decimal").value;
 const GROUP = (new Intl.NumberFormat().formatToParts(1234567).find(({ type }) => type === "group")?.value ?? "").replace(/\s/, "\\s").replace(/[.’']/, "[.’']");
 const DIGITS = [...new Intl.NumberFormat(undefined, { useGrouping: false }).format(9876543210)].reverse();
-const GROUPED = new RegExp(`^[-+]?\\d{1,3}(${GROUP}\\d{2,3})*${GROUP}\\d{3}(?=$|[${POINT}])`);
+const GROUPED = new RegExp(`^[-+]?[1-9]\\d{0,2}(${GROUP}\\d{2,3})*${GROUP}\\d{3}(?=$|[${POINT}])`);
 // A number as the browser's language writes it, as JavaScript reads it, and the other way round.
 function read(text) {
   let given = Array.from(text.trim(), (sign) => { const k = DIGITS.indexOf(sign); return k < 0 ? sign : k; }).join("").replace(/[\u2212\u2013]/g, "-").replace(/[\u200e\u200f\u061c]/g, "");
@@ -116,7 +125,18 @@ function valueOf(text, field, plain = (part) => part) {
   if (field.kind === "numbers") return numbersOf(text, field, plain);
   return text;
 }
-const written = (value) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => each ?? "NaN").join(" ") : String(value));
+const written = (value, plain = String) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => plain(each ?? "NaN")).join(" ") : plain(value));
+// The last rows of a CSV file as a list of numbers: of the columns that the spec reads, of the field's own, or of all that are numbers.
+function seriesOf(text, field) {
+  const { rows } = rowsOf(text);
+  const [names] = rows, isNumber = (cell) => cell.trim() !== "" && !Number.isNaN(Number(cell));
+  const body = names?.some(isNumber) ? rows : rows.slice(1);
+  const wide = field.dims.slice(1).reduce((a, b) => a * (b ?? 1), 1);
+  const named = [field.columns, [field.name], [field.input]].find((wanted) => wanted?.length === wide && wanted.every((name) => names.includes(name)));
+  const places = named ? named.map((name) => names.indexOf(name)) : (names ?? []).flatMap((_, k) => (body.length && body.every((row) => isNumber(row[k] ?? "")) ? [k] : []));
+  if (places.length !== wide) throw new Wrong(`needs the ${wide > 1 ? "columns" : "column"} ${(field.columns ?? [field.name]).join(", ")}; those of the file are ${(names ?? []).join(", ")}`);
+  return body.slice(-(field.dims[0] ?? body.length)).map((row) => places.map((k) => (isNumber(row[k] ?? "") ? Number(row[k]) : null)));
+}
 
 function controlOf(field, id) {
   const label = made("label", { for: id }, field.name);
@@ -144,7 +164,7 @@ function controlOf(field, id) {
   if (field.kind === "date" && !field.format && (!field.first || DATE.test(field.first))) return dateOf(field, box, problem, common);
   const long = ["text", "words", "numbers"].includes(field.kind);
   control = long ? made("textarea", { ...common, rows: field.kind === "numbers" ? 4 : 3, dir: "auto" }) : made("input", { ...common, type: "text", inputmode: field.kind === "number" ? "decimal" : undefined, dir: "auto" });
-  control.value = field.kind === "number" ? local(written(field.first)) : written(field.first);
+  control.value = written(field.first, field.kind.startsWith("number") && field.dtype !== "string" ? local : String);
   box.append(control);
   if (field.kind === "number") {
     const whole = field.dtype.startsWith("int") || field.dtype === "bool";
@@ -161,7 +181,21 @@ function controlOf(field, id) {
     box.append(slider, made("p", { class: "hint" }, `usual: ${shown(field.low)} to ${shown(field.high)}${field.missing === "NaN" ? "; empty: not known" : ""}`));
   }
   if (field.kind === "date") box.append(made("p", { class: "hint" }, field.format ? `such as ${field.format.replace(/%./g, (part) => DATE_PARTS[part] ?? part)}` : "such as 2024-12-31 or 2024-12-31T23:59"));
-  if (field.kind === "numbers") box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers; a CSV's column can be pasted`));
+  if (field.kind === "numbers") {
+    const load = async (file) => {
+      if (!file) return;
+      try {
+        control.value = written(seriesOf(await file.text(), field), local);
+        await changed();
+      } catch (error) {
+        problem.textContent = `${field.name}: '${file.name}' ${error instanceof Wrong ? error.message : `cannot be read: ${error.message}`}`;
+      }
+    };
+    const chosen = made("input", { type: "file", accept: ".csv,.tsv,.txt,text/csv", "aria-label": `${field.name}, from a CSV file`, change: () => load(chosen.files[0]) });
+    onDrop(box, load);
+    const of = field.columns ? ` of ${field.columns.join(", ")}` : "";
+    box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers${of}; paste them, or drop a CSV file, whose last rows are taken`), chosen);
+  }
   box.append(problem);
   return { field, box, problem, control, read: () => valueOf(control.value, field, read) };
 }
@@ -225,11 +259,7 @@ function pictureOf(field, id, box, problem) {
   };
   const load = (file) => ofFile(file).then(set, (error) => { problem.textContent = `${field.name}: ${error.message}`; });
   const input = made("input", { id, type: "file", accept: "image/*", change: () => input.files[0] && load(input.files[0]) });
-  box.addEventListener("dragover", (event) => event.preventDefault());
-  box.addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
-  });
+  onDrop(box, load);
   // A camera that answers as it moves, where the browser allows it; else a telephone's own.
   let camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
   const own = { field, box, problem, control: input, set, ofFile, live: false, read: () => { if (!value) throw new Wrong("needs a picture"); return value; } };
@@ -610,7 +640,7 @@ function rowsOf(text) {
 const cellOf = (text, mark) => (/["\r\n]/.test(text) || text.includes(mark) ? `"${text.replaceAll('"', '""')}"` : text);
 // The places of the fields among a table's columns, and the record of a row.
 function placesOf(names) {
-  const places = fields.map((field) => [field.name, field.input].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
+  const places = fields.map((field) => [field.name, field.input, field.columns?.join()].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
   const lacking = fields.filter((_, k) => places[k] < 0).map((field) => field.name);
   if (lacking.length) throw new Wrong(`has no column ${lacking.join(", ")}; its columns are ${names.join(", ")}`);
   return places;
@@ -685,11 +715,7 @@ async function start() {
   for (const id of ["what-if", "why"]) at(id).addEventListener("toggle", changed);
   at("head").addEventListener("change", changed);
   at("csv").addEventListener("change", () => at("csv").files[0] && dropped(at("csv").files[0]));
-  at("table").addEventListener("dragover", (event) => event.preventDefault());
-  at("table").addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files[0]) dropped(event.dataTransfer.files[0]);
-  });
+  onDrop(at("table"), dropped);
   try {
     const [code, binary] = await Promise.all([part("code"), part("binary")]);
     ort = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
