@@ -32,6 +32,7 @@ from graphspec.export.training_step import KEY, export_training_step
 from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 from graphspec.show.drawing.pictures import data_uri, pixels
 from graphspec.show.html import digest, framed, refuse_foreign, text
+from graphspec.vocabulary.metrics import targets_of
 
 VERSION = "1.30.0"
 """Of onnxruntime-web, whose files the hashes are of."""
@@ -219,8 +220,8 @@ def form_of(file: Path) -> dict[str, Any]:
     """Return ``{title, description, fields, heads}`` of a file that graphspec has exported.
 
     A field has ``kind``: ``number``, ``category``, ``text``, ``date``, ``picture``, ``numbers`` or ``words``; ``dtype`` and
-    ``dims`` of its tensor without the batch; ``typical``, what `why` compares with; ``first``, what the form begins with: the
-    example of the file, else what is typical; ``columns`` of the training data, if they are mapped to it; of a picture,
+    ``dims`` of its tensor without the batch; ``typical``, what `why` compares with; ``first``, what the form begins with:
+    the example of the file, else what is typical; ``columns`` of the training data, if they are mapped to it; of a picture,
     ``white``, the largest value of a pixel.
 
     Raises:
@@ -332,7 +333,8 @@ def _finite(value: Any) -> float | None:
 def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, Any]]:
     """Return the heads, each with the names of its label and of the ends of its interval, where it has them.
 
-    ``past`` is the input that a head goes on from: the one by whose windows it is scaled.
+    ``past`` is the input that a head goes on from: the one by whose windows it is scaled; ``joined`` says that its labels are
+    the letters of one text.
     """
     names = {output["name"] for output in outputs}
     reads = {node.name: node.inputs for node in spec.nodes}
@@ -350,6 +352,7 @@ def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, A
             "dims": [d if isinstance(d, int) else None for d in output["shape"][1:]],
             "labels": None if output["labels"] is None else [str(label) for label in output["labels"]],
             "label": name + LABEL if name + LABEL in names else None,
+            "joined": head.loss is not None and targets_of(head.loss) == "labels",
             "interval": [low, high] if {low, high} <= names else None,
             "past": window.name if window is not None and window.name in spec.inputs else None,
         }

@@ -217,6 +217,8 @@ function dateOf(field, box, problem, common) {
   return { field, box, problem, control, read: chosen };
 }
 
+// How wide a picture is shown: a tall one is at most 420 pixels high, a wide one has more room.
+const widthOf = ({ width, height }) => `min(100%, ${Math.round(Math.min(280 * Math.sqrt(Math.max(1, width / height)), (420 * width) / height))}px)`;
 // A picture: dropped, chosen, taken by a camera, or drawn; brought to the size that the file wants.
 function pictureOf(field, id, box, problem) {
   const [tall, wide, channels] = field.dims;
@@ -229,6 +231,7 @@ function pictureOf(field, id, box, problem) {
   const show = () => {
     view.height = value.length;
     view.width = value[0].length;
+    view.style.width = widthOf(view);
     const pixels = brush.createImageData(view.width, view.height);
     value.flat().forEach((pixel, k) => pixels.data.set([...(channels === 1 ? Array(3).fill(pixel[0]) : pixel).map((ink) => (255 * ink) / white), 255], 4 * k));
     brush.putImageData(pixels, 0, 0);
@@ -329,13 +332,15 @@ function bar(name, share, top) {
   const part = Math.max(0, Math.min(1, share));
   return made("li", { class: top ? "top" : undefined }, made("span", { class: "name", dir: "auto" }, name), made("span", { class: "rail" }, made("span", { class: "part", style: `inline-size:${(100 * part).toFixed(2)}%` })), made("span", { class: "value" }, percent(share)));
 }
+// The label of an answer: of letters the text that they are, of several places the labels beside each other.
+const labelOf = ({ joined }, data) => (data.length === 1 ? String(data[0]) : data.filter((text) => text !== "").join(joined ? "" : " "));
 function answerOf(head, answer, record) {
   const { data, dims } = answer[head.name];
   const box = made("section", { class: "answer" }, made("h3", {}, head.name));
   if (head.description) box.append(made("p", { class: "hint" }, head.description));
   const label = head.label && answer[head.label];
   const classes = classesOf(head, answer);
-  if (label) box.append(made("p", { class: "main", dir: "auto" }, label.data.length === 1 ? String(label.data[0]) : label.data.filter((text) => text !== "").join(" ")));
+  if (label) box.append(made("p", { class: "main", dir: "auto" }, labelOf(head, label.data) || "(nothing)"));
   if (classes) {
     const sorted = classes.toSorted((a, b) => b[1] - a[1]).slice(0, 10);
     box.append(made("ul", { class: "bars" }, ...sorted.map(([name, share], k) => bar(name, share, k === 0))));
@@ -397,7 +402,7 @@ function follower(answer) {
   if (classes === null && head.labels !== null && head.dims.length > 1) {
     const count = head.labels.length;
     const sure = ({ data }) => Array.from({ length: data.length / count }, (_, k) => Math.max(...data.slice(k * count, (k + 1) * count)));
-    return { name: `how sure ${head.name} is`, of: (found) => mean(sure(found[head.name])), text: percent };
+    return { name: `the certainty of ${head.name}`, of: (found) => mean(sure(found[head.name])), text: percent };
   }
   if (classes === null) {
     const several = answer[head.name].data.length > 1 ? ", on average," : "";
@@ -529,6 +534,7 @@ async function parts(field, record, of, whole, text, empty) {
   const scale = Math.ceil(240 / wide);
   const strongest = added.reduce((a, value, k) => (value > added[a] ? k : a), 0);
   const view = made("canvas", { class: "parts", width: wide * scale, height: tall * scale, role: "img", "aria-label": `${field.name}: what its parts add, most in row ${1 + Math.floor(strongest / columns)} and column ${1 + (strongest % columns)} of ${rows} by ${columns}: ${text(added[strongest])}` });
+  view.style.width = widthOf(view);
   const brush = view.getContext("2d");
   picture.forEach((line, y) => line.forEach((pixel, x) => {
     const grey = Math.round((255 / field.white) * (pixel.reduce((a, b) => a + b) / pixel.length));
@@ -673,7 +679,9 @@ async function table(text) {
     at("table-state").textContent = `${shown(from + part.length)} of ${shown(good.length)} rows`;
   }
   const added = heads.flatMap((head) => [head.label, head.name, ...(head.interval ?? [])].filter(Boolean));
-  const lines = [[...names, ...added], ...body.map((row, n) => [...row, ...added.map((name) => (answers[n] ? written(answers[n][name].data.map(plain)) : ""))])];
+  const texts = new Map(heads.filter(({ joined }) => joined).map((head) => [head.label, (data) => labelOf(head, data)]));
+  const cell = (answer, name) => (texts.get(name) ?? ((data) => written(data.map(plain))))(answer[name].data);
+  const lines = [[...names, ...added], ...body.map((row, n) => [...row, ...added.map((name) => (answers[n] ? cell(answers[n], name) : ""))])];
   return { csv: lines.map((row) => row.map((cell) => cellOf(cell, mark)).join(mark)).join("\n") + "\n", good: good.length, bad };
 }
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(7)) : typeof value === "bigint" ? String(value) : value);
