@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphspec.export.prove import Proof
     from graphspec.export.training_step import StepProof
     from graphspec.language.declarations import Spec
+    from graphspec.show.notebook.pages import PageFile
 
 
 GONE = {
@@ -184,7 +185,7 @@ class Model(Explainable):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> Path:
+    def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> PageFile:
         """Export and prove the network, write a page to try it on, and return its path: ``folder/index.html``.
 
         A notebook shows the path as the page itself.

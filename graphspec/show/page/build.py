@@ -333,8 +333,8 @@ def _finite(value: Any) -> float | None:
 def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, Any]]:
     """Return the heads, each with the names of its label and of the ends of its interval, where it has them.
 
-    ``past`` is the input that a head goes on from: the one by whose windows it is scaled; ``joined`` says that its labels are
-    the letters of one text.
+    ``past`` is the input that a head goes on from: the one by whose windows it is scaled; ``joined`` says that its labels
+    are the letters of one text.
     """
     names = {output["name"] for output in outputs}
     reads = {node.name: node.inputs for node in spec.nodes}
