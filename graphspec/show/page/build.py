@@ -25,6 +25,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.text import count
 from graphspec.base.version import __version__
+from graphspec.data.convert import MISSING_TEXTS
 from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.session import Session
 from graphspec.export.inspection import record_and_spec
@@ -32,6 +33,7 @@ from graphspec.export.training_step import KEY, export_training_step
 from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 from graphspec.show.drawing.pictures import data_uri, pixels
 from graphspec.show.html import digest, framed, refuse_foreign, text
+from graphspec.vocabulary.layers.columns import Impute
 from graphspec.vocabulary.metrics import targets_of
 
 VERSION = "1.30.0"
@@ -221,8 +223,8 @@ def form_of(file: Path) -> dict[str, Any]:
 
     A field has ``kind``: ``number``, ``category``, ``text``, ``date``, ``picture``, ``numbers`` or ``words``; ``dtype`` and
     ``dims`` of its tensor without the batch; ``typical``, what `why` compares with; ``first``, what the form begins with:
-    the example of the file, else what is typical; ``columns`` of the training data, if they are mapped to it; of a picture,
-    ``white``, the largest value of a pixel.
+    the example of the file, else what is typical; ``gaps``, texts for a missing number, unless there must be none;
+    ``columns`` of the training data, if they are mapped to it; of a picture, ``white``, the largest value of a pixel.
 
     Raises:
         UsageError: another program has written it.
@@ -259,6 +261,7 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
         "dims": dims,
         "kind": _kind(entry, dims, {node.type for node in _readers(spec, entry["name"])}),
         "missing": entry["missing"],
+        "gaps": None if entry["missing"] is None else _gaps(spec, entry["name"]),
         "ids": entry["ids"],
         "first": first,
         "columns": _columns(spec, entry["name"]),
@@ -284,6 +287,12 @@ def _columns(spec: Spec, name: str) -> list[str] | None:
     train = spec.data.get("train")
     columns = (train.inputs or {}).get(name) if train is not None else None
     return [columns] if isinstance(columns, str) else columns
+
+
+def _gaps(spec: Spec, name: str) -> list[str]:
+    """Return the cells of a table that mean a missing number, as data files have them."""
+    layers = (node.layer for node in _readers(spec, name))
+    return [*MISSING_TEXTS, *(text for layer in layers if isinstance(layer, Impute) for text in layer.missing_texts)]
 
 
 def _readers(spec: Spec, name: str) -> list[NodeDecl]:

@@ -89,10 +89,8 @@ async function ask(records, outputs = answers) {
 class Wrong extends Error {}
 function numberOf(text, field, typed = text) {
   const given = text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2");
-  if (given === "") {
-    if (field.missing === null || field.missing === undefined) throw new Wrong("needs a number");
-    return null;
-  }
+  if (field.gaps?.some((gap) => gap === given || gap === given.toLowerCase())) return null;
+  if (given === "") throw new Wrong("needs a number");
   if (field.dtype === "int64") {
     if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${typed}'`);
     if (field.ids && (BigInt(given) < field.ids[0] || BigInt(given) > field.ids[1])) throw new Wrong(`needs whole numbers from ${field.ids[0]} to ${field.ids[1]}, not '${typed}'`);
@@ -659,6 +657,13 @@ function recordOfRow(row, places, size) {
     try { return [field.input, valueOf(cell, field)]; } catch (error) { throw new Wrong(`${field.name} ${error.message}`); }
   }));
 }
+// The columns that a head adds to a table, as `predict` names them: pairs of a name and what its cell says of an answer.
+function columnsOf(head) {
+  const whole = (name, text) => [name, (answer) => text(answer[name].data)];
+  const values = (name) => (head.dims.length !== 1 || !(head.dims[0] > 1) ? [whole(name, (data) => written(data.map(plain)))]
+    : Array.from({ length: head.dims[0] }, (_, k) => [`${name}_${head.labels?.[k]?.trim() || k}`, (answer) => String(plain(answer[name].data[k]))]));
+  return [...(head.label ? [whole(head.label, (data) => labelOf(head, data))] : []), ...[head.name, ...(head.interval ?? [])].flatMap(values)];
+}
 async function table(text) {
   const { mark, rows } = rowsOf(text);
   const [names, ...body] = rows;
@@ -678,10 +683,9 @@ async function table(text) {
     (await ask(part.map(([, record]) => record))).forEach((answer, k) => { answers[part[k][0]] = answer; });
     at("table-state").textContent = `${shown(from + part.length)} of ${shown(good.length)} rows`;
   }
-  const added = heads.flatMap((head) => [head.label, head.name, ...(head.interval ?? [])].filter(Boolean));
-  const texts = new Map(heads.filter(({ joined }) => joined).map((head) => [head.label, (data) => labelOf(head, data)]));
-  const cell = (answer, name) => (texts.get(name) ?? ((data) => written(data.map(plain))))(answer[name].data);
-  const lines = [[...names, ...added], ...body.map((row, n) => [...row, ...added.map((name) => (answers[n] ? cell(answers[n], name) : ""))])];
+  const added = heads.flatMap(columnsOf);
+  const given = names.map((name) => (added.some(([own]) => own === name) ? `${name}_given` : name));
+  const lines = [[...given, ...added.map(([name]) => name)], ...body.map((row, n) => [...row, ...added.map(([, cell]) => (answers[n] ? cell(answers[n]) : ""))])];
   return { csv: lines.map((row) => row.map((cell) => cellOf(cell, mark)).join(mark)).join("\n") + "\n", good: good.length, bad };
 }
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(7)) : typeof value === "bigint" ? String(value) : value);

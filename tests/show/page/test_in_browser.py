@@ -112,7 +112,7 @@ def test_what_fields_add_sums_up_to_the_difference(browser: Page, tmp_path: Path
 TABLE = """age,hours,height,steps,town,trade,code,joined,remark,note
 52,1305.959,154.75314,17322,,Baker,3,,"naïve NAÏVE été",kept
 old,1,1,1,a,b,3,,x,
-30,1,150,9000,"Kö""ln",smith,999,2020-01-31,"two
+30,1,NA, ? ,"Kö""ln",smith,999,2020-01-31,"two
 lines, and a comma",
 1,2
 """
@@ -125,12 +125,15 @@ def test_a_table_comes_back_with_its_answers(browser: Page, tmp_path: Path) -> N
     assert done["good"] == 2
     assert done["bad"] == [[1, "age needs a number, not 'old'"], [3, "has 2 cells, not 10"]]
     rows = browser.run(f"rowsOf({json.dumps(done['csv'])}).rows")
-    assert rows[0][-4:] == ["note", "kind_label", "kind", "price"]
+    assert rows[0][-6:] == ["note", "kind_label", "kind_b c", "kind_ångström", "kind_中", "price"]  # as `predict` does
     assert rows[1][9:11] == ["kept", "b c"]
     assert abs(float(rows[1][-1]) - 243346.8) < 1
-    assert rows[2][-3:] == ["", "", ""]
+    assert rows[2][-5:] == [""] * 5
     assert rows[3][4] == 'Kö"ln'
     assert rows[3][8] == "two\nlines, and a comma"
+    assert 0 < float(rows[3][-1]) < 1e7  # numbers that are missing as data files have them
+    named = browser.run(f"table({json.dumps(TABLE.replace('note', 'price'))})")["csv"].splitlines()[0]
+    assert named.endswith(",price_given,kind_label,kind_b c,kind_ångström,kind_中,price")
     lacking = browser.run("table('age,hours\\n1,2\\n').catch((error) => error.message)")
     assert lacking.startswith("has no column height, steps, town")
 
