@@ -3,7 +3,8 @@
 ``python -m tools.screenshots runs/* --to pictures`` writes ``pictures/<run>-<width>-<light|dark>.png`` for the report.html
 of each run, and for each HTML file that is named. ``--docs`` trains the specs whose data are in this repository and writes
 the pictures of ``docs/report.md`` and ``docs/index.md``. ``--gallery runs/*`` writes a picture of each run for
-``docs/gallery.md``: its report on a wide screen and on a phone, light and dark. All need Chromium.
+``docs/gallery.md``: its report on a wide screen and on a phone, light and dark; ``--gallery pages/page-*.html`` those of
+pages to try a network on (``graphspec page``). All need Chromium.
 """
 
 from __future__ import annotations
@@ -110,6 +111,7 @@ def _gallery(browser: str, pages: dict[str, Path]) -> None:
             for width, shown in ((1920, 560), (320, 150)):
                 for dark in (False, True):
                     page.open(path, width, dark=dark)
+                    page.run(ANSWERED)
                     picture = Path(folder) / "shot.png"
                     page.screenshot(picture)
                     with Image.open(picture) as whole:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from graphspec.export.prove import Proof
     from graphspec.export.training_step import StepProof
     from graphspec.language.declarations import Spec
+    from graphspec.show.notebook.pages import PageFile
 
 
 GONE = {
@@ -184,8 +185,10 @@ class Model(Explainable):
         outputs = self.predict_dict(x, batch_size=positive_int("batch_size", batch_size, 32))
         return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 
-    def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> Path:
+    def page(self, folder: str | Path, *, engine: str | Path | None = None, learn: bool = False) -> PageFile:
         """Export and prove the network, write a page to try it on, and return its path: ``folder/index.html``.
+
+        A notebook shows the path as the page itself.
 
         Args:
             engine: the folder of npm's package onnxruntime-web, to put it into the page; without it the page fetches it.
@@ -197,13 +200,14 @@ class Model(Explainable):
         """
         from tempfile import TemporaryDirectory
 
+        from graphspec.show.notebook.pages import PageFile
         from graphspec.show.page.build import page_of, write_page
 
         with TemporaryDirectory(prefix="graphspec-") as temporary:
             file = Path(temporary) / "model.onnx"
             self.export(file)
             html = page_of(file, None if engine is None else path_of("engine", engine), learns=learn)
-        return write_page(path_of("folder", folder) / "index.html", html)
+        return PageFile(write_page(path_of("folder", folder) / "index.html", html))
 
     def export(
         self,

@@ -71,7 +71,9 @@ def test_a_run_is_exported_first(tmp_path: Path) -> None:
     assert result.exit_code == 0
     html = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
     model = gs.load(tmp_path / "run")
-    assert model.page(tmp_path / "python") == tmp_path / "python" / "index.html"
+    shown = model.page(tmp_path / "python")
+    assert shown == tmp_path / "python" / "index.html"
+    assert "<iframe" in (shown._repr_html_() or "")  # as a notebook shows it
     assert (tmp_path / "python" / "index.html").read_text(encoding="utf-8") == html  # the same bytes of the network
     with pytest.raises(UsageError, match="npm's package"):
         model.page(tmp_path / "python", engine=tmp_path)

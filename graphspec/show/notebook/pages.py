@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import html
 import keyword
 import re
 import shlex
 from base64 import b64encode
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
+from urllib.parse import quote
 
 from graphspec.base.document import Folded, Table
 from graphspec.base.errors import GivenText, GraphspecError, SpecError, UsageError
@@ -99,6 +101,26 @@ def model_page(model: Session) -> str:
     spec, lowered = _lowered(model)
     svg = draw(outline(spec, lowered, cost(spec, lowered, 1))) if len(spec.nodes) <= _NODES else None
     return model_html(spec.name, spec.description, _state(model), summary(model)[2:], svg)
+
+
+if TYPE_CHECKING:
+    _Path = Path
+else:
+    _Path = type(Path())  # before Python 3.12, no class but the system's own can be derived from
+
+
+class PageFile(_Path):
+    """The path of a page, which a notebook shows as the page, in a frame that has no access to the notebook."""
+
+    def _repr_html_(self) -> str | None:
+        if not self.is_file() or ((large := self.stat().st_size > MAX_DRAWING) and self.is_absolute()):
+            return None
+        if large:  # too large to be stored in the notebook: by its place beside it
+            source = f'src="{text(quote(self.as_posix()))}"'
+        else:
+            source = f'srcdoc="{html.escape(self.read_text(encoding="utf-8"))}"'
+        rights = 'sandbox="allow-scripts allow-downloads"'
+        return f'<iframe title="A page to try it" {source} {rights} style="width: 100%; height: 720px; border: 0"></iframe>'
 
 
 def _lowered(model: Session) -> tuple[Spec, Lowered]:

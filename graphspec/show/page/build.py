@@ -25,6 +25,7 @@ from graphspec.base.errors import UsageError
 from graphspec.base.files import make_folder, write_atomic
 from graphspec.base.text import count
 from graphspec.base.version import __version__
+from graphspec.data.convert import MISSING_TEXTS
 from graphspec.engine.compiler.check import check
 from graphspec.engine.runtime.session import Session
 from graphspec.export.inspection import record_and_spec
@@ -32,6 +33,8 @@ from graphspec.export.training_step import KEY, export_training_step
 from graphspec.language.declarations import BOUNDS, LABEL, NodeDecl, Spec
 from graphspec.show.drawing.pictures import data_uri, pixels
 from graphspec.show.html import digest, framed, refuse_foreign, text
+from graphspec.vocabulary.layers.columns import Impute
+from graphspec.vocabulary.metrics import targets_of
 
 VERSION = "1.30.0"
 """Of onnxruntime-web, whose files the hashes are of."""
@@ -219,8 +222,9 @@ def form_of(file: Path) -> dict[str, Any]:
     """Return ``{title, description, fields, heads}`` of a file that graphspec has exported.
 
     A field has ``kind``: ``number``, ``category``, ``text``, ``date``, ``picture``, ``numbers`` or ``words``; ``dtype`` and
-    ``dims`` of its tensor without the batch; ``first``, the example of the file, if there is one; ``typical``, what `why`
-    compares with; of a picture, ``white``, the largest value of a pixel.
+    ``dims`` of its tensor without the batch; ``typical``, what `why` compares with; ``first``, what the form begins with:
+    the example of the file, else what is typical; ``gaps``, texts for a missing number, unless there must be none;
+    ``columns`` of the training data, if they are mapped to it; of a picture, ``white``, the largest value of a pixel.
 
     Raises:
         UsageError: another program has written it.
@@ -231,6 +235,8 @@ def form_of(file: Path) -> dict[str, Any]:
         raise UsageError(f"{file} has no spec: a page needs a file that `graphspec export` has written")
     example = (record["example"] or {}).get("inputs", {})
     fields = [_field(entry, spec, example.get(entry["name"])) for entry in record["inputs"]]
+    if record["example"] is None:
+        fields = [{**field, "first": field["typical"]} for field in fields]
     return {
         "title": spec.name or file.stem,
         "description": spec.description,
@@ -255,8 +261,10 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
         "dims": dims,
         "kind": _kind(entry, dims, {node.type for node in _readers(spec, entry["name"])}),
         "missing": entry["missing"],
+        "gaps": None if entry["missing"] is None else _gaps(spec, entry["name"]),
         "ids": entry["ids"],
         "first": first,
+        "columns": _columns(spec, entry["name"]),
     }
     if field["kind"] == "date":
         layer: Any = next(n.layer for n in _readers(spec, entry["name"]) if n.type == "DateParts")
@@ -272,6 +280,19 @@ def _field(entry: Mapping[str, Any], spec: Spec, first: Any) -> dict[str, Any]:
     else:
         field["typical"] = {"text": "", "words": [], "numbers": typical}.get(field["kind"], first)
     return field
+
+
+def _columns(spec: Spec, name: str) -> list[str] | None:
+    """Return the columns of the training data that an input reads, if the spec maps it to some."""
+    train = spec.data.get("train")
+    columns = (train.inputs or {}).get(name) if train is not None else None
+    return [columns] if isinstance(columns, str) else columns
+
+
+def _gaps(spec: Spec, name: str) -> list[str]:
+    """Return the cells of a table that mean a missing number, as data files have them."""
+    layers = (node.layer for node in _readers(spec, name))
+    return [*MISSING_TEXTS, *(text for layer in layers if isinstance(layer, Impute) for text in layer.missing_texts)]
 
 
 def _readers(spec: Spec, name: str) -> list[NodeDecl]:
@@ -321,7 +342,8 @@ def _finite(value: Any) -> float | None:
 def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, Any]]:
     """Return the heads, each with the names of its label and of the ends of its interval, where it has them.
 
-    ``past`` is the input that a head goes on from: the one by whose windows it is scaled.
+    ``past`` is the input that a head goes on from: the one by whose windows it is scaled; ``joined`` says that its labels
+    are the letters of one text.
     """
     names = {output["name"] for output in outputs}
     reads = {node.name: node.inputs for node in spec.nodes}
@@ -339,6 +361,7 @@ def _heads(outputs: Sequence[Mapping[str, Any]], spec: Spec) -> list[dict[str, A
             "dims": [d if isinstance(d, int) else None for d in output["shape"][1:]],
             "labels": None if output["labels"] is None else [str(label) for label in output["labels"]],
             "label": name + LABEL if name + LABEL in names else None,
+            "joined": head.loss is not None and targets_of(head.loss) == "labels",
             "interval": [low, high] if {low, high} <= names else None,
             "past": window.name if window is not None and window.name in spec.inputs else None,
         }

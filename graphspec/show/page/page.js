@@ -25,6 +25,15 @@ function made(tag, attributes = {}, ...children) {
   element.append(...children);
   return element;
 }
+// Files that are dropped go to `load`; what is no file is a text that is dropped into a field.
+function onDrop(box, load) {
+  box.addEventListener("dragover", (event) => { if (event.dataTransfer.types.includes("Files")) event.preventDefault(); });
+  box.addEventListener("drop", (event) => {
+    if (!event.dataTransfer.files[0]) return;
+    event.preventDefault();
+    load(event.dataTransfer.files[0]);
+  });
+}
 function shown(number) {
   const size = Math.abs(number);
   if (Number.isNaN(number)) return "not a number";
@@ -35,7 +44,7 @@ function shown(number) {
 const POINT = new Intl.NumberFormat().formatToParts(1.5).find(({ type }) => type === "decimal").value;
 const GROUP = (new Intl.NumberFormat().formatToParts(1234567).find(({ type }) => type === "group")?.value ?? "").replace(/\s/, "\\s").replace(/[.’']/, "[.’']");
 const DIGITS = [...new Intl.NumberFormat(undefined, { useGrouping: false }).format(9876543210)].reverse();
-const GROUPED = new RegExp(`^[-+]?\\d{1,3}(${GROUP}\\d{2,3})*${GROUP}\\d{3}(?=$|[${POINT}])`);
+const GROUPED = new RegExp(`^[-+]?[1-9]\\d{0,2}(${GROUP}\\d{2,3})*${GROUP}\\d{3}(?=$|[${POINT}])`);
 // A number as the browser's language writes it, as JavaScript reads it, and the other way round.
 function read(text) {
   let given = Array.from(text.trim(), (sign) => { const k = DIGITS.indexOf(sign); return k < 0 ? sign : k; }).join("").replace(/[\u2212\u2013]/g, "-").replace(/[\u200e\u200f\u061c]/g, "");
@@ -80,10 +89,8 @@ async function ask(records, outputs = answers) {
 class Wrong extends Error {}
 function numberOf(text, field, typed = text) {
   const given = text.trim().replace(/^(-?\d+),(\d+)$/, "$1.$2");
-  if (given === "") {
-    if (field.missing === null || field.missing === undefined) throw new Wrong("needs a number");
-    return null;
-  }
+  if (field.gaps?.some((gap) => gap === given || gap === given.toLowerCase())) return null;
+  if (given === "") throw new Wrong("needs a number");
   if (field.dtype === "int64") {
     if (!/^[-+]?\d+$/.test(given)) throw new Wrong(`needs a whole number, not '${typed}'`);
     if (field.ids && (BigInt(given) < field.ids[0] || BigInt(given) > field.ids[1])) throw new Wrong(`needs whole numbers from ${field.ids[0]} to ${field.ids[1]}, not '${typed}'`);
@@ -116,7 +123,18 @@ function valueOf(text, field, plain = (part) => part) {
   if (field.kind === "numbers") return numbersOf(text, field, plain);
   return text;
 }
-const written = (value) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => each ?? "NaN").join(" ") : String(value));
+const written = (value, plain = String) => (value === null ? "" : Array.isArray(value) ? value.flat(Infinity).map((each) => plain(each ?? "NaN")).join(" ") : plain(value));
+// The last rows of a CSV file as a list of numbers: of the columns that the spec reads, of the field's own, or of all that are numbers.
+function seriesOf(text, field) {
+  const { rows } = rowsOf(text);
+  const [names] = rows, isNumber = (cell) => cell.trim() !== "" && !Number.isNaN(Number(cell));
+  const body = names?.some(isNumber) ? rows : rows.slice(1);
+  const wide = field.dims.slice(1).reduce((a, b) => a * (b ?? 1), 1);
+  const named = [field.columns, [field.name], [field.input]].find((wanted) => wanted?.length === wide && wanted.every((name) => names.includes(name)));
+  const places = named ? named.map((name) => names.indexOf(name)) : (names ?? []).flatMap((_, k) => (body.length && body.every((row) => isNumber(row[k] ?? "")) ? [k] : []));
+  if (places.length !== wide) throw new Wrong(`needs the ${wide > 1 ? "columns" : "column"} ${(field.columns ?? [field.name]).join(", ")}; those of the file are ${(names ?? []).join(", ")}`);
+  return body.slice(-(field.dims[0] ?? body.length)).map((row) => places.map((k) => (isNumber(row[k] ?? "") ? Number(row[k]) : null)));
+}
 
 function controlOf(field, id) {
   const label = made("label", { for: id }, field.name);
@@ -144,7 +162,7 @@ function controlOf(field, id) {
   if (field.kind === "date" && !field.format && (!field.first || DATE.test(field.first))) return dateOf(field, box, problem, common);
   const long = ["text", "words", "numbers"].includes(field.kind);
   control = long ? made("textarea", { ...common, rows: field.kind === "numbers" ? 4 : 3, dir: "auto" }) : made("input", { ...common, type: "text", inputmode: field.kind === "number" ? "decimal" : undefined, dir: "auto" });
-  control.value = field.kind === "number" ? local(written(field.first)) : written(field.first);
+  control.value = written(field.first, field.kind.startsWith("number") && field.dtype !== "string" ? local : String);
   box.append(control);
   if (field.kind === "number") {
     const whole = field.dtype.startsWith("int") || field.dtype === "bool";
@@ -161,7 +179,21 @@ function controlOf(field, id) {
     box.append(slider, made("p", { class: "hint" }, `usual: ${shown(field.low)} to ${shown(field.high)}${field.missing === "NaN" ? "; empty: not known" : ""}`));
   }
   if (field.kind === "date") box.append(made("p", { class: "hint" }, field.format ? `such as ${field.format.replace(/%./g, (part) => DATE_PARTS[part] ?? part)}` : "such as 2024-12-31 or 2024-12-31T23:59"));
-  if (field.kind === "numbers") box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers; a CSV's column can be pasted`));
+  if (field.kind === "numbers") {
+    const load = async (file) => {
+      if (!file) return;
+      try {
+        control.value = written(seriesOf(await file.text(), field), local);
+        await changed();
+      } catch (error) {
+        problem.textContent = `${field.name}: '${file.name}' ${error instanceof Wrong ? error.message : `cannot be read: ${error.message}`}`;
+      }
+    };
+    const chosen = made("input", { type: "file", accept: ".csv,.tsv,.txt,text/csv", "aria-label": `${field.name}, from a CSV file`, change: () => load(chosen.files[0]) });
+    onDrop(box, load);
+    const of = field.columns ? ` of ${field.columns.join(", ")}` : "";
+    box.append(made("p", { class: "hint" }, `${field.dims.map((d) => d ?? "any").join(" × ")} numbers${of}; paste them, or drop a CSV file, whose last rows are taken`), chosen);
+  }
   box.append(problem);
   return { field, box, problem, control, read: () => valueOf(control.value, field, read) };
 }
@@ -183,6 +215,8 @@ function dateOf(field, box, problem, common) {
   return { field, box, problem, control, read: chosen };
 }
 
+// How wide a picture is shown: a tall one is at most 420 pixels high, a wide one has more room.
+const widthOf = ({ width, height }) => `min(100%, ${Math.round(Math.min(280 * Math.sqrt(Math.max(1, width / height)), (420 * width) / height))}px)`;
 // A picture: dropped, chosen, taken by a camera, or drawn; brought to the size that the file wants.
 function pictureOf(field, id, box, problem) {
   const [tall, wide, channels] = field.dims;
@@ -195,6 +229,7 @@ function pictureOf(field, id, box, problem) {
   const show = () => {
     view.height = value.length;
     view.width = value[0].length;
+    view.style.width = widthOf(view);
     const pixels = brush.createImageData(view.width, view.height);
     value.flat().forEach((pixel, k) => pixels.data.set([...(channels === 1 ? Array(3).fill(pixel[0]) : pixel).map((ink) => (255 * ink) / white), 255], 4 * k));
     brush.putImageData(pixels, 0, 0);
@@ -225,11 +260,7 @@ function pictureOf(field, id, box, problem) {
   };
   const load = (file) => ofFile(file).then(set, (error) => { problem.textContent = `${field.name}: ${error.message}`; });
   const input = made("input", { id, type: "file", accept: "image/*", change: () => input.files[0] && load(input.files[0]) });
-  box.addEventListener("dragover", (event) => event.preventDefault());
-  box.addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files[0]) load(event.dataTransfer.files[0]);
-  });
+  onDrop(box, load);
   // A camera that answers as it moves, where the browser allows it; else a telephone's own.
   let camera = made("input", { type: "file", accept: "image/*", capture: "environment", "aria-label": `${field.name}, by a camera`, change: () => camera.files[0] && load(camera.files[0]) });
   const own = { field, box, problem, control: input, set, ofFile, live: false, read: () => { if (!value) throw new Wrong("needs a picture"); return value; } };
@@ -299,13 +330,15 @@ function bar(name, share, top) {
   const part = Math.max(0, Math.min(1, share));
   return made("li", { class: top ? "top" : undefined }, made("span", { class: "name", dir: "auto" }, name), made("span", { class: "rail" }, made("span", { class: "part", style: `inline-size:${(100 * part).toFixed(2)}%` })), made("span", { class: "value" }, percent(share)));
 }
+// The label of an answer: of letters the text that they are, of several places the labels beside each other.
+const labelOf = ({ joined }, data) => (data.length === 1 ? String(data[0]) : data.filter((text) => text !== "").join(joined ? "" : " "));
 function answerOf(head, answer, record) {
   const { data, dims } = answer[head.name];
   const box = made("section", { class: "answer" }, made("h3", {}, head.name));
   if (head.description) box.append(made("p", { class: "hint" }, head.description));
   const label = head.label && answer[head.label];
   const classes = classesOf(head, answer);
-  if (label) box.append(made("p", { class: "main", dir: "auto" }, label.data.length === 1 ? String(label.data[0]) : label.data.filter((text) => text !== "").join(" ")));
+  if (label) box.append(made("p", { class: "main", dir: "auto" }, labelOf(head, label.data) || "(nothing)"));
   if (classes) {
     const sorted = classes.toSorted((a, b) => b[1] - a[1]).slice(0, 10);
     box.append(made("ul", { class: "bars" }, ...sorted.map(([name, share], k) => bar(name, share, k === 0))));
@@ -367,7 +400,7 @@ function follower(answer) {
   if (classes === null && head.labels !== null && head.dims.length > 1) {
     const count = head.labels.length;
     const sure = ({ data }) => Array.from({ length: data.length / count }, (_, k) => Math.max(...data.slice(k * count, (k + 1) * count)));
-    return { name: `how sure ${head.name} is`, of: (found) => mean(sure(found[head.name])), text: percent };
+    return { name: `the certainty of ${head.name}`, of: (found) => mean(sure(found[head.name])), text: percent };
   }
   if (classes === null) {
     const several = answer[head.name].data.length > 1 ? ", on average," : "";
@@ -499,6 +532,7 @@ async function parts(field, record, of, whole, text, empty) {
   const scale = Math.ceil(240 / wide);
   const strongest = added.reduce((a, value, k) => (value > added[a] ? k : a), 0);
   const view = made("canvas", { class: "parts", width: wide * scale, height: tall * scale, role: "img", "aria-label": `${field.name}: what its parts add, most in row ${1 + Math.floor(strongest / columns)} and column ${1 + (strongest % columns)} of ${rows} by ${columns}: ${text(added[strongest])}` });
+  view.style.width = widthOf(view);
   const brush = view.getContext("2d");
   picture.forEach((line, y) => line.forEach((pixel, x) => {
     const grey = Math.round((255 / field.white) * (pixel.reduce((a, b) => a + b) / pixel.length));
@@ -610,7 +644,7 @@ function rowsOf(text) {
 const cellOf = (text, mark) => (/["\r\n]/.test(text) || text.includes(mark) ? `"${text.replaceAll('"', '""')}"` : text);
 // The places of the fields among a table's columns, and the record of a row.
 function placesOf(names) {
-  const places = fields.map((field) => [field.name, field.input].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
+  const places = fields.map((field) => [field.name, field.input, field.columns?.join()].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
   const lacking = fields.filter((_, k) => places[k] < 0).map((field) => field.name);
   if (lacking.length) throw new Wrong(`has no column ${lacking.join(", ")}; its columns are ${names.join(", ")}`);
   return places;
@@ -622,6 +656,13 @@ function recordOfRow(row, places, size) {
     if (cell === "" && field.kind !== "text" && field.missing !== null && field.missing !== undefined) return [field.input, null];
     try { return [field.input, valueOf(cell, field)]; } catch (error) { throw new Wrong(`${field.name} ${error.message}`); }
   }));
+}
+// The columns that a head adds to a table, as `predict` names them: pairs of a name and what its cell says of an answer.
+function columnsOf(head) {
+  const whole = (name, text) => [name, (answer) => text(answer[name].data)];
+  const values = (name) => (head.dims.length !== 1 || !(head.dims[0] > 1) ? [whole(name, (data) => written(data.map(plain)))]
+    : Array.from({ length: head.dims[0] }, (_, k) => [`${name}_${head.labels?.[k]?.trim() || k}`, (answer) => String(plain(answer[name].data[k]))]));
+  return [...(head.label ? [whole(head.label, (data) => labelOf(head, data))] : []), ...[head.name, ...(head.interval ?? [])].flatMap(values)];
 }
 async function table(text) {
   const { mark, rows } = rowsOf(text);
@@ -642,8 +683,9 @@ async function table(text) {
     (await ask(part.map(([, record]) => record))).forEach((answer, k) => { answers[part[k][0]] = answer; });
     at("table-state").textContent = `${shown(from + part.length)} of ${shown(good.length)} rows`;
   }
-  const added = heads.flatMap((head) => [head.label, head.name, ...(head.interval ?? [])].filter(Boolean));
-  const lines = [[...names, ...added], ...body.map((row, n) => [...row, ...added.map((name) => (answers[n] ? written(answers[n][name].data.map(plain)) : ""))])];
+  const added = heads.flatMap(columnsOf);
+  const given = names.map((name) => (added.some(([own]) => own === name) ? `${name}_given` : name));
+  const lines = [[...given, ...added.map(([name]) => name)], ...body.map((row, n) => [...row, ...added.map(([, cell]) => (answers[n] ? cell(answers[n]) : ""))])];
   return { csv: lines.map((row) => row.map((cell) => cellOf(cell, mark)).join(mark)).join("\n") + "\n", good: good.length, bad };
 }
 const plain = (value) => (typeof value === "number" ? Number(value.toPrecision(7)) : typeof value === "bigint" ? String(value) : value);
@@ -685,11 +727,7 @@ async function start() {
   for (const id of ["what-if", "why"]) at(id).addEventListener("toggle", changed);
   at("head").addEventListener("change", changed);
   at("csv").addEventListener("change", () => at("csv").files[0] && dropped(at("csv").files[0]));
-  at("table").addEventListener("dragover", (event) => event.preventDefault());
-  at("table").addEventListener("drop", (event) => {
-    event.preventDefault();
-    if (event.dataTransfer.files[0]) dropped(event.dataTransfer.files[0]);
-  });
+  onDrop(at("table"), dropped);
   try {
     const [code, binary] = await Promise.all([part("code"), part("binary")]);
     ort = await import(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));

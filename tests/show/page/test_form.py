@@ -94,6 +94,55 @@ def test_heads_have_labels_intervals_and_pasts() -> None:
     assert list(heads) == ["units", "visits"]
     assert heads["units"]["interval"] == ["units_low", "units_high"]
     assert (heads["units"]["past"], heads["visits"]["past"]) == ("past", None)
+    assert not heads["units"]["joined"]
+    assert [head["joined"] for head in heads_of("strokes").values()] == [True]  # of CTC: the letters of a text
+
+
+def without_example(name: str, folder: Path) -> Path:
+    """A fixture's file as of a network whose row is too large for an example."""
+    import onnx
+
+    model = onnx.load(FIXTURES / name / "model.onnx")
+    for entry in model.metadata_props:
+        if entry.key == "graphspec.signature":
+            entry.value = json.dumps(json.loads(entry.value) | {"example": None})
+    onnx.save(model, folder / "large.onnx")
+    return folder / "large.onnx"
+
+
+@pytest.mark.parametrize("name", ["table", "demand", "garments"])
+def test_a_form_without_an_example_begins_with_what_is_typical(name: str, tmp_path: Path) -> None:
+    fields = form_of(without_example(name, tmp_path))["fields"]
+    assert [field["first"] for field in fields] == [field["typical"] for field in fields]
+    given = {field["name"]: field["typical"] for field in fields if field["first"] is not None}
+    assert given.keys() >= {"table": {"age", "town", "remark"}, "demand": {"past", "shop"}, "garments": set()}[name]
+
+
+def test_fields_name_the_columns_that_they_read(tmp_path: Path) -> None:
+    columns = {"past": "bikers", "ahead": ["holiday", "work"]}
+    spec: dict[str, Any] = {
+        "graphspec": 1,
+        "name": "hire",
+        "inputs": {"past": {"shape": [3]}, "ahead": {"shape": [2, 2]}},
+        "layers": [
+            {"name": "flat", "type": "Flatten", "inputs": "ahead"},
+            {"name": "both", "type": "Concatenate", "inputs": ["past", "flat"]},
+            {"name": "y", "type": "Dense", "units": 2},
+        ],
+        "outputs": {"y": {"loss": "mse"}},
+        "data": {
+            "train": {
+                "file": "hire.csv",
+                "windows": {"length": 3, "horizon": 2, "future": ["ahead"]},
+                "inputs": columns,
+                "targets": {"y": "bikers"},
+            }
+        },
+    }
+    rows = {"past": np.zeros((1, 3), np.float32), "ahead": np.zeros((1, 2, 2), np.float32)}
+    gs.compile(spec).export(tmp_path / "hire.onnx", rows=rows)
+    fields = form_of(tmp_path / "hire.onnx")["fields"]
+    assert {field["input"]: field["columns"] for field in fields} == {"past": ["bikers"], "ahead": columns["ahead"]}
 
 
 def hostile(folder: Path) -> Path:
