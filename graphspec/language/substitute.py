@@ -136,7 +136,7 @@ class Substitution:
 def _definition(name: str, known: Mapping[str, Tree]) -> str:
     """Return the advice for a name that no variable has."""
     if name == "index":
-        return "a node with `repeat` has it; a block takes it as a param: `params: {k: \"${index}\"}`"
+        return 'a node with `repeat` has it; a block takes it as a param: `params: {k: "${index}"}`'
     return did_you_mean(name, known) or "define it under `vars`"
 
 
