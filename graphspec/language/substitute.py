@@ -87,7 +87,7 @@ class Substitution:
                 variable = self._result(tree, match, known)
             if variable is None:
                 message = f"unknown variable '{name}' in {format_value(text)}"
-                hint = did_you_mean(name, known) or "define it under `vars`"
+                hint = _definition(name, known)
                 return self._unknown(tree, Code.UNKNOWN_VARIABLE, message, hint)
             if variable.unknown:
                 return Tree(None, tree.mark, path=tree.path, unknown=True)
@@ -120,7 +120,7 @@ class Substitution:
             return None
         if any(known[name].unknown for name in names if name in known):
             return result
-        hints = {name: did_you_mean(name, known) or "define it under `vars`" for name in names if name not in known}
+        hints = {name: _definition(name, known) for name in names if name not in known}
         code, unknown = Code.UNKNOWN_VARIABLE, "has an unknown variable"
         wrong: Sequence[Wrong] = [Wrong(*names[n].place, f"{unknown} '{n}'", text) for n, text in hints.items()]
         if not wrong:
@@ -131,6 +131,13 @@ class Substitution:
             at, message = place(tree, match.start(1) + start, match.start(1) + end), f"`{match[0]}` {message}"
             self.problems.at(at, code, message, path=tree.path, hint=hint)
         return result
+
+
+def _definition(name: str, known: Mapping[str, Tree]) -> str:
+    """Return the advice for a name that no variable has."""
+    if name == "index":
+        return 'a node with `repeat` has it; a block takes it as a param: `params: {k: "${index}"}`'
+    return did_you_mean(name, known) or "define it under `vars`"
 
 
 def _ordered(uses: Mapping[str, list[str]]) -> Iterator[tuple[str, list[str]]]:

@@ -21,6 +21,7 @@ from graphspec.graph.kernels.matmul import batched, matmul
 from graphspec.graph.ops.op import Memoryless, Op, TrainingOnly, as_shape, in_place, in_shape
 from graphspec.graph.ops.shape import NUMBERS, integer
 
+_INNER = "transpose one: (…, a, b) @ (…, b, c)"
 _SMALL = 2048  # elements of A: up to here a copy of A costs less than adding C and summing C's gradient
 
 
@@ -45,7 +46,7 @@ class Gemm(Op):
         need(A.rank == B.rank == 2, f"needs two matrices, got {show(A.shape)} and {show(B.shape)}")
         m, k = A.shape[::-1] if self.transA else A.shape
         k2, n = B.shape[::-1] if self.transB else B.shape
-        need.sizes(k == k2, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        need.sizes(k == k2, f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}", hint=_INNER)
         fits = C is None or broadcast(C.shape, (m, n)) == (m, n)
         need.shapes(fits, f"has C {show(C.shape if C else ())}, which does not fit {show((m, n))}")
         return Type(A.dtype, (m, n))
@@ -135,7 +136,8 @@ class MatMul(Op):
         need(A.rank > 0 and B.rank > 0, f"needs operands of rank 1 or more, got {show(A.shape)} and {show(B.shape)}")
         left = A.shape if A.rank > 1 else (1, *A.shape)
         right = B.shape if B.rank > 1 else (*B.shape, 1)
-        need.sizes(left[-1] == right[-2], f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}")
+        text = f"has inner sizes that differ: {show(A.shape)} and {show(B.shape)}"
+        need.sizes(left[-1] == right[-2], text, hint=_INNER)
         lead = broadcast(left[:-2], right[:-2]) if A.rank > 2 or B.rank > 2 else ()
         rows, columns = left[-2:-1] if A.rank > 1 else (), right[-1:] if B.rank > 1 else ()
         return Type(A.dtype, (*lead, *rows, *columns))

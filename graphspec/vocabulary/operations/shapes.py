@@ -374,7 +374,9 @@ def get_item(g: Builder, x: Value, *, key: Key) -> Value:
             continue
         if isinstance(part, int):
             size, text = x.shape[axis], f"has no element {part} along axis {axis} of {show(x.shape)}"
-            need(not isinstance(size, int) or -size <= part < size, text, code=Code.SIZES_DO_NOT_FIT, key="key")
+            if isinstance(size, int):
+                hint = f"it has the elements 0 to {size - 1}, or -{size} to -1 from the end"
+                need.sizes(-size <= part < size, text, hint=hint, key="key")
             removed.append(axis)
             slices.append((axis, slice(part, part + 1 if part != -1 else None)))
         else:
