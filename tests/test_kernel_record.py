@@ -59,7 +59,9 @@ def test_the_package_is_watched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "addaudithook", lambda hook: hooks.append(hook))
     hooks: list[Callable[[str, object], None]] = []
     for module, name in ((compiled, "use_fast_kernel"), (compiled, "mode"), (trainer, "choose_workers")):
-        for holder in [m for m in list(sys.modules.values()) if getattr(m, "__dict__", {}).get(name) is getattr(module, name)]:
+        for holder in [
+            m for m in list(sys.modules.values()) if getattr(m, "__dict__", {}).get(name) is getattr(module, name)
+        ]:
             monkeypatch.setattr(holder, name, getattr(module, name))  # as it was, afterwards
     record = KernelRecord()
     record.watch()
