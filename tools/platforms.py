@@ -142,7 +142,7 @@ def of_sanitizers(compiler: str, runtimes: Sequence[str], *flags: str) -> Callab
         said = place.folder / SAID
         env = {
             "LD_PRELOAD": found[0],
-            # gcc before 13.3 expects arrays of 64 bytes to be aligned, which they are not in the stack of this option.
+            # gcc 12 expects arrays of 64 bytes to be aligned, which they are not in the stack of this option.
             "ASAN_OPTIONS": f"detect_leaks=0:detect_stack_use_after_return={int(compiler != 'gcc')}:log_path={said}",
             "UBSAN_OPTIONS": f"log_path={said}",
             "PYTHONMALLOC": "malloc",  # so that the ends of Python's own blocks are known

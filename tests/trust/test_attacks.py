@@ -38,11 +38,8 @@ def test_every_module_that_writes_files_is_attacked() -> None:
     [
         ("train", "show.page.build", 1),  # the page of a complete run
         ("train copies from a cache", "engine.compiler.spec_files", 1),  # spec.json, after the copy of an ONNX file
-        (
-            "train copies from a cache",
-            "engine.training.checkpoint",
-            4,
-        ),  # checkpoint.json of a copy, after its checkpoint
+        # checkpoint.json of a copy, after its checkpoint
+        ("train copies from a cache", "engine.training.checkpoint", 4),
         ("search", "search.study", 25),  # a value of a trial
         ("search", "show.report.comparison", 0),  # the report of a trial
     ],

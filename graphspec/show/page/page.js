@@ -644,7 +644,7 @@ function rowsOf(text) {
 const cellOf = (text, mark) => (/["\r\n]/.test(text) || text.includes(mark) ? `"${text.replaceAll('"', '""')}"` : text);
 // The places of the fields among a table's columns, and the record of a row.
 function placesOf(names) {
-  const places = fields.map((field) => [field.name, field.input, field.columns?.join()].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
+  const places = fields.map((field) => [field.name, field.input, ...(field.columns?.length === 1 ? field.columns : [])].map((name) => names.indexOf(name)).find((k) => k >= 0) ?? -1);
   const lacking = fields.filter((_, k) => places[k] < 0).map((field) => field.name);
   if (lacking.length) throw new Wrong(`has no column ${lacking.join(", ")}; its columns are ${names.join(", ")}`);
   return places;
