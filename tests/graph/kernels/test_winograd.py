@@ -305,6 +305,11 @@ def test_strides_that_divide_the_kernel(case: Convolution) -> None:
     same("Conv", inputs, **attrs)
 
 
+@pytest.mark.usefixtures("algorithm")
+def test_gradients_of_one_transposed_convolution_by_blocks() -> None:
+    both_layouts("ConvTranspose", [normal(1, 2, 3, 5, 4), normal(2, 3, 2, 4, 4)], [0, 1], strides=[2, 2])
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("algorithm")
 @SETTINGS

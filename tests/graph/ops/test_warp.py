@@ -57,6 +57,12 @@ def test_an_image_of_one_pixel_and_one_that_is_only_turned() -> None:
         np.testing.assert_allclose(Y, X, rtol=1e-6)
 
 
+def test_constant_filling_is_0_unless_set() -> None:
+    away = np.array([[1.0, 0, 2, 0, 1, 0]])  # by the width of the image
+    (Y,) = run("AffineWarp", [normal(1, 3, 3, 1), away], training=True, fill_mode="constant")
+    assert not Y.any()
+
+
 def test_outside_training_images_pass() -> None:
     X = normal(3, 4, 5, 2).astype(np.float32)
     np.testing.assert_array_equal(run("AffineWarp", [X, maps(3)])[0], X)

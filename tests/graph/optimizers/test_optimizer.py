@@ -125,6 +125,12 @@ def test_a_rate_can_be_set_and_a_schedule_advances() -> None:
         assert bound.step({"w": np.ones(1)})["w"] == total
 
 
+def test_the_first_step_of_lamb_where_a_weight_is_0() -> None:
+    g = np.array([3.0, -0.5, 0.1])
+    moved = Bound(OPTIMIZERS.parse("lamb"), {"w": np.zeros(3)}, np.float64).step({"w": g})["w"]
+    np.testing.assert_allclose(moved, -0.001 * g / (np.abs(g) + 1e-7), rtol=1e-12)
+
+
 @pytest.mark.parametrize("kind", ["clipnorm", "global_clipnorm"])
 def test_a_zero_gradient_is_not_scaled(kind: str) -> None:
     bound = Bound(OPTIMIZERS.parse({"type": "SGD", kind: 1.0}), {"w": np.ones(3)}, np.float32)
@@ -172,6 +178,15 @@ def test_steps_do_not_allocate(name: str) -> None:
     weights = bound.read(bound.P)
     assert np.linalg.norm(weights["kernel"], axis=0).max() < 2 + 1e-4
     assert weights["bias"].min() >= 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"jit_compile": value} for value in (None, True, False)]
+    + [{"name": "mine"}, {"is_legacy_optimizer": False}, {"decay": 0}],
+)
+def test_arguments_of_keras_that_change_nothing(arguments: dict[str, Any]) -> None:
+    assert OPTIMIZERS.parse({"type": "Adam", **arguments}) == OPTIMIZERS.parse("Adam")
 
 
 @pytest.mark.parametrize(

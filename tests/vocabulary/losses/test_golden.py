@@ -112,6 +112,20 @@ def test_losses_of_workers_add_up(case: Case) -> None:
     assert_close({"gradient": gradient}, {"gradient": case["gradient"]})
 
 
+@pytest.mark.parametrize(
+    ("name", "y_pred", "y_true"),
+    [
+        ("BinaryCrossentropy", [[1.0], [0.0]], [[0.0], [1.0]]),
+        ("CategoricalCrossentropy", [[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]),
+    ],
+)
+def test_probabilities_are_clipped(name: str, y_pred: Any, y_true: Any) -> None:
+    values = {"y_pred": np.array(y_pred, np.float32), "y_true": np.array(y_true, np.float32)}
+    graph, fetches, arrays, _ = lowered(Case("certain", {"loss": {"type": name}}, values))
+    found = run(graph, Parameters(graph, np.float32), arrays, fetches)[0]
+    np.testing.assert_allclose(found["loss"], -np.log(1e-7), rtol=0.02)  # 1 - 1e-7 has one digit in float32
+
+
 @pytest.mark.parametrize("gamma", [0.0, 0.5])
 @pytest.mark.parametrize(
     ("name", "y_pred", "y_true"),

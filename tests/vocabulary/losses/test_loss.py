@@ -117,6 +117,13 @@ def head(
         ("sparse_categorical_crossentropy", head("Softmax", "N", "time", 3), None, ""),
         ("sparse_categorical_crossentropy", head("ReduceSum", "N"), "GS402", "class axis"),
         ("sparse_categorical_crossentropy", head("ReduceMean", "N", 3), None, ""),
+        ("sparse_categorical_crossentropy", head("Softmax", "N", "steps"), None, ""),
+        (
+            {"type": "SparseCategoricalCrossentropy", "label_smoothing": 0.1},
+            head("Softmax", "N", "steps"),
+            "GS402",
+            "fixed number of classes",
+        ),
         ("mean_squared_error", head("Softmax", "N", 3), None, ""),
         ("mean_squared_error", head("Gemm", "N", 1), None, ""),
         ("mean_squared_error", head("ArgMax", "N", dtype="int64"), "GS402", "float32"),
