@@ -6,7 +6,8 @@ file ``mutation_equivalent.toml`` has the reasons. Without FILES, N mutants of e
 
 It stands here because mutmut and cosmic-ray copy or edit the tree and start pytest for each mutant. Here NumPy, ONNX and
 pytest are imported once; each mutant is a fork, whose import of one module finds the fault, and the tests nearest to the
-fault run first. The tests of ``graphspec/a/b.py`` are those in ``tests/a``, and those of the modules that import from it.
+fault run first. The tests of ``graphspec/a/b/c.py`` are those in ``tests/a/b``, those of the modules that import from it,
+and at last the others in ``tests/a``: all of them without the slow ones.
 Commands that tests start do not see the fault. It needs Linux or macOS.
 """
 
@@ -51,6 +52,8 @@ SHAPE_RULE = re.compile(r"\b(Type|Shape|Dim)\b")
 """What the annotation of a result says where a function is a shape rule."""
 LIMIT = 10
 """Seconds of a processor that tests with a fault may take, besides twice the time of those without."""
+ROUNDS = ("near", "other", "far")
+"""Which tests run, as long as none fails."""
 IMPORTED_ONCE = ("hypothesis", "numpy", "onnx", "onnxruntime", "pytest")
 
 OTHER: dict[type[ast.AST], type[ast.AST]] = {
@@ -269,7 +272,15 @@ def tests_of_users(root: Path, file: str) -> list[Path]:
     return sorted(path for path in tests if (root / path).exists() and path.parent != tests_of(root, file))
 
 
-def run_tests(root: Path, file: str, mutant: Mutant | None, others: bool, limit: float | None) -> None:
+def tests_in(root: Path, file: str, which: str) -> list[str]:
+    """What pytest is told to run in a round; nothing where it would be the same again."""
+    folder, floor = tests_of(root, file), Path("tests", Path(file).parts[1])
+    if which == "far":
+        return [] if folder == floor else [floor.as_posix(), f"--ignore={folder.as_posix()}"]
+    return [folder.as_posix(), *(path.as_posix() for path in tests_of_users(root, file) if which == "other")]
+
+
+def run_tests(root: Path, file: str, mutant: Mutant | None, which: str, limit: float | None) -> None:
     """Run the tests of a file in a process of their own, and end it: with 0 if they pass, with 5 if there are none."""
     import pytest
 
@@ -283,20 +294,19 @@ def run_tests(root: Path, file: str, mutant: Mutant | None, others: bool, limit:
     if mutant:
         sys.meta_path.insert(0, Finder(root, mutant))
     options = ["-x", "-q", "--rootdir", str(root), "--confcutdir", str(root), "--assert=plain"]
-    tests = [tests_of(root, file), *(tests_of_users(root, file) if others else [])]
-    plugins = [Near(mutant, others)] if mutant else []
-    os._exit(int(pytest.main([*options, *map(str, tests)], plugins)))
+    plugins = [Near(mutant, which == "other")] if mutant and which != "far" else []
+    os._exit(int(pytest.main([*options, *tests_in(root, file, which)], plugins)))
 
 
 def verdict_of(
-    root: Path, file: str, mutant: Mutant | None, others: bool = False, limit: float | None = None
+    root: Path, file: str, mutant: Mutant | None, which: str = "near", limit: float | None = None
 ) -> tuple[str, float]:
-    """What the near tests, or the others, say of a mutant, and the seconds of a processor that they took.
+    """What the tests of a round say of a mutant, and the seconds of a processor that they took.
 
     The limit is of such seconds: a machine that is busy with something else kills no mutant.
     """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(root, file, mutant, others, limit))
+    process = multiprocessing.get_context("fork").Process(target=run_tests, args=(root, file, mutant, which, limit))
     process.start()
     process.join()
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -309,20 +319,22 @@ def verdict_of(
 def measure(root: Path, mutants: Sequence[Mutant], results: Path | None) -> dict[str, Any]:
     """What became of each mutant, by its key, and how long the tests of each folder take.
 
-    The near tests run for all mutants, then the others for those that are left. What ``results``
-    knows as killed does not run again.
+    Each round runs for the mutants that the last one has left. What ``results`` knows as killed does not run again.
     """
     found: dict[str, Any] = json.loads(results.read_text(encoding="utf-8")) if results and results.exists() else {}
-    for others, (n, mutant) in product((False, True), enumerate(mutants, 1)):
+    for which, (n, mutant) in product(ROUNDS, enumerate(mutants, 1)):
         if found.get(mutant.key, "").startswith("killed") or mutant.key in equivalent():
             continue
-        if (folder := tests_of(root, mutant.file).as_posix()) not in found:
-            verdict, found[folder] = verdict_of(root, mutant.file, None)
+        tests = tests_in(root, mutant.file, which)
+        if not tests:
+            continue
+        if (key := " ".join(tests if which == "far" else tests[:1])) not in found:
+            verdict, found[key] = verdict_of(root, mutant.file, None, which)
             if verdict != "survived":
-                raise SystemExit(f"{folder}: the tests fail without a fault: mend them first")
-            print(f"{folder}: the tests take {found[folder]:.0f} s", flush=True)
-        found[mutant.key], seconds = verdict_of(root, mutant.file, mutant, others, 2 * found[folder] + LIMIT)
-        text = f"{n}/{len(mutants)} {found[mutant.key]} {'other' if others else 'near'} tests in {seconds:.1f} s"
+                raise SystemExit(f"{key}: the tests fail without a fault: mend them first")
+            print(f"{key}: the tests take {found[key]:.0f} s", flush=True)
+        found[mutant.key], seconds = verdict_of(root, mutant.file, mutant, which, 2 * found[key] + LIMIT)
+        text = f"{n}/{len(mutants)} {found[mutant.key]} {which} tests in {seconds:.1f} s"
         print(f"{text}: {mutant.kind}, line {mutant.line}, {mutant.key}", flush=True)
         if results:
             results.write_text(json.dumps(found, indent=0, ensure_ascii=False) + "\n", encoding="utf-8")
