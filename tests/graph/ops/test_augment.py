@@ -25,6 +25,13 @@ def test_a_crop_in_training_is_cut_out_and_later_a_product() -> None:
     np.testing.assert_allclose(run("RandomCrop", inputs, {2, 3})[0], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_numbers_for_rows_are_between_their_bounds() -> None:
+    (Y,) = run("RowUniform", [np.zeros((4000, 1))], training=True, low=(-1.0, 2.0), high=(3.0, 2.5))
+    for column, low, high in zip(Y.T, (-1.0, 2.0), (3.0, 2.5), strict=True):
+        assert low <= column.min() < column.max() < high
+        np.testing.assert_allclose(column.mean(), (low + high) / 2, atol=0.03 * (high - low))
+
+
 def test_outside_training_images_pass() -> None:
     X, numbers = normal(3, 4, 5, 2).astype(np.float32), normal(3, 1)
     np.testing.assert_array_equal(run("Recolor", [X, numbers, numbers], low=0.0, high=1.0)[0], X)

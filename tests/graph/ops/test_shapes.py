@@ -115,6 +115,8 @@ def test_what_cannot_work_is_refused(g: Builder) -> None:
     refused("GS301", g.Pad, x, g.constant([1, 1]))
     refused("GS303", g.Pad, x, g.constant([0, 28, 0, 0, 0, 0]), mode="reflect")
     refused("GS303", g.Pad, x, g.constant([0, -15, 0, 0, -14, 0]))
+    refused("GS303", g.Pad, tensor("N", 0), g.constant([0, 1, 0, 0]), mode="edge")
+    refused("GS105", g.LpNormalization, x, p=3)
     refused("GS304", g.Gemm, tensor("N", 3), tensor(4, 5))
     refused("GS304", g.MatMul, x, tensor(63, 5))
     refused("GS304", g.Reshape, x, g.constant([0, -1, 5]))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from golden_cases import GOLDEN
+from jsonschema import Draft202012Validator
 from numpy.typing import NDArray
 
 import graphspec as gs
@@ -77,6 +78,12 @@ def test_with_other_arguments(more: dict[str, Any]) -> None:
     plain = trained({"type": "Adam", **more})
     cut = trained({"type": "Adam", **more, "groups": [{"weights": "b/*", "learning_rate_scale": 1.0}]})
     assert all(np.array_equal(plain[n], cut[n]) for n in plain)
+
+
+def test_the_schema_knows_the_keys_of_a_group() -> None:
+    schema = OPTIMIZERS.get("Adam").model_json_schema()["properties"]["groups"]["items"]  # type: ignore[union-attr]
+    assert Draft202012Validator(schema).is_valid({"weights": "b/*", "learning_rate_scale": 0.5})
+    assert not Draft202012Validator(schema).is_valid({"weights": "b/*", "learning_rate_scal": 0.5})
 
 
 def test_settings() -> None:
