@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.config import Registry
 from graphspec.base.errors import Diagnostic
+from graphspec.base.text import count
 from graphspec.foreign.keras_files import layers, operations
 from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.foreign.keras_files.layers import Names, Notes
@@ -220,8 +221,8 @@ class Scope:
         if timed and layer.config.get("trainable") is False:
             model.trainable = False
         inputs = [self.text(ref) for ref in _matched(model, call)]
-        if len(inputs) != (count := len(list(refs_in(model.inputs)))):
-            text = f"the model '{layer.name}' has {count} inputs, and is called with {len(inputs)}"
+        if len(inputs) != (wanted := len(list(refs_in(model.inputs)))):
+            text = f"the model '{layer.name}' has {count(wanted, 'input')}, and is called with {len(inputs)}"
             self.notes.problems.invalid(layer.place, text)
         if first is not None:
             self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
@@ -342,7 +343,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
         name = value if registry.get(value) else snake_case(value)
         if registry.get(name) is not None:
             return name
-        notes.say(f"{what} is left out: '{value}' is none of a spec's")
+        notes.say(f"{what} is left out: a spec has no {registry.kind} '{value}'")
         return None
     if layers.is_object(value):
         name, config = simple_class(value["class_name"]), value["config"]
@@ -361,7 +362,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
             for problem in inner.problems.found:
                 notes.say(f"{problem.message}; it is left out")
             return {key: v for key, v in found.items() if not (key == "name" and v in (None, snake_case(name)))}
-    notes.say(f"{what} is left out: {str(value)[:60]} is none of a spec's")
+    notes.say(f"{what} is left out: a spec has no {registry.kind} {str(value)[:60]}")
     return None
 
 
