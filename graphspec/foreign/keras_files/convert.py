@@ -277,8 +277,6 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
     if not isinstance(config, dict) or (not config.get("loss") and not config.get("optimizer")):
         notes.say("the model was saved without a loss: it predicts and exports; to train it, give a head a `loss`")
         return
-    if "compile_args" in config and isinstance(config["compile_args"], dict):
-        config = config["compile_args"]
     losses = _by_head(config.get("loss"), keys, whole=True)
     weights = _by_head(config.get("loss_weights"), keys)
     metrics = _by_head(config.get("metrics"), keys, lists=True)
@@ -474,8 +472,8 @@ def _leave_out(diagnostic: Diagnostic, data: dict[str, Any], notes: Notes) -> bo
     if not head:
         return False
     key = re.sub(r"\[\d+\]$", "", keys[1] if len(keys) > 1 else "")
-    wrong = [k for k in ("loss", "metrics", "weight") if k == key or key not in head]
-    removed = [k for k in wrong if head.pop(k, None) is not None]
+    parts = ("loss", "metrics", "weight")
+    removed = [k for k in ((key,) if key in parts else parts) if head.pop(k, None) is not None]
     if "loss" in removed:
         head.pop("metrics", None)
         head.pop("weight", None)
