@@ -297,7 +297,7 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
         if found and loss is not None:
             entry["metrics"] = [m for k, m in enumerate(found) if m not in found[:k]]
     training = data.setdefault("training", {})
-    optimizer = config.get("optimizer", config.get("optimizer_config"))
+    optimizer: Any = config.get("optimizer", config.get("optimizer_config"))
     if layers.is_object(optimizer) and simple_class(optimizer["class_name"]).startswith("LossScaleOptimizer"):
         notes.say("the LossScaleOptimizer is left out: training is in float32")
         optimizer = optimizer["config"].get("inner_optimizer") if isinstance(optimizer["config"], dict) else None
