@@ -105,6 +105,7 @@ def test_what_layers_have_learnt(content: bytes, arguments: dict[str, Any], note
     assert found.weights == {}
 
 
+BFLOAT16 = Array(np.full((4, 3), 0x4049, np.uint16), attributes={"dtype": "bfloat16"})
 CELLS = inside("StackedRNNCells", cells=[inside("SimpleRNNCell", units=2), inside("SimpleRNNCell", units=3)])
 CELL_GROUPS = Group(
     {
@@ -147,8 +148,12 @@ def pieces() -> Group:
             ),
             {"kernel": 6, "bias": 0},
         ),
+        (
+            keras(only("Dense", units=3), stored("dense", BFLOAT16, numbers(3))),
+            {"kernel": 3.140625, "bias": 0},
+        ),
     ],
-    ids=["stacked cells", "spectral", "another part"],
+    ids=["stacked cells", "spectral", "another part", "bfloat16"],
 )
 def test_weights_in_groups(content: bytes, first: dict[str, float], tmp_path: Path) -> None:
     found = converted(tmp_path, content).weights
