@@ -370,6 +370,7 @@ def test_a_part_that_a_spec_cannot_have_is_said(tmp_path: Path, config: Any, pla
 
 CAT = layer("Concatenate", "cat", {"axis": 1}, [[tensor("drop"), tensor("a")]])
 PARTS = (dense("d", [tensor("a")]), DROP, CAT)
+WITHIN = inner(dense("d", [tensor("a")]), inputs=tensor("a")) | {"name": "within"}
 LOOKED = layer("Embedding", "e", {"input_dim": 5, "output_dim": 2}, [tensor("f", shape=[None, 4])])
 CELLS = [thing("LSTMCell", units=2), thing("GRUCell", units=3)]
 WRITTEN_CELLS = [{"type": "LSTMCell", "units": 2}, {"type": "GRUCell", "units": 3}]
@@ -391,6 +392,7 @@ DICT = model(
             "",
         ),
         (timed(inner(*PARTS), trainable=False), {"steps": {"trainable": False}}, ""),
+        (timed(inner(WITHIN)), {"within": {"block": "within"}, "d": {"layer": {"type": "Dense", "units": 4}}}, ""),
         (
             after(layer("ReLU", "f", {}, [tensor("x")]), LOOKED),
             {"e_ids": {"type": "ops.cast", "dtype": "int64", "inputs": "f"}, "e": {"inputs": "e_ids"}},

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from trust.hostile_files.hdf5 import Array, Group, file_of
-from trust.hostile_files.keras_models import Config, functional, keras, layer, parts, start, weights, whole_h5
+from trust.hostile_files.keras_models import Config, functional, keras, layer, parts, start, tensor, weights, whole_h5
 from trust.hostile_files.zips import archive
 
 from graphspec.base.errors import SpecError, UsageError
@@ -158,6 +158,20 @@ def pieces() -> Group:
 def test_weights_in_groups(content: bytes, first: dict[str, float], tmp_path: Path) -> None:
     found = converted(tmp_path, content).weights
     assert {name: float(array.flat[0]) for name, array in found.items()} == {f"one/{k}": v for k, v in first.items()}
+
+
+def test_weights_of_a_model_inside_are_told_by_the_names_of_its_layers(tmp_path: Path) -> None:
+    one, two = layer("Dense", "one", "a", units=4), layer("Dense", "two", "one", units=4)
+    calls = {"name": "look", "inbound_nodes": [{"args": [tensor("x")], "kwargs": {}}]}
+    root = whole_h5(functional(start(), functional(start(name="a"), one, two, name="look") | calls))
+    arrays = {"kernel:0": numbers(4, 4, of=1), "bias:0": numbers(4, of=2)}
+    others = {"kernel:0": numbers(4, 4, of=3), "bias:0": numbers(4, of=4)}
+    names = np.array([f"{name}/{role}".encode() for name in ("two", "one") for role in arrays])
+    group = Group({"one": Group(arrays), "two": Group(others)}, {"weight_names": names})
+    root.members["model_weights"].members = {"look": group}
+    found = converted(tmp_path, file_of(root), "net.h5").weights
+    first = {name: float(array.flat[0]) for name, array in found.items()}
+    assert first == {"look/one/kernel": 1, "look/one/bias": 2, "look/two/kernel": 3, "look/two/bias": 4}
 
 
 def test_a_list_of_weights_in_pieces(tmp_path: Path) -> None:
