@@ -226,7 +226,7 @@ class Item:
 def complete(analysis: Analysis, offset: int) -> list[Item]:
     """Return what may be written at an offset."""
     at = locate(analysis, offset)
-    if at is None or not (analysis.is_spec or analysis.root.kind == "empty"):
+    if at is None or (not analysis.is_spec and analysis.root.entries):
         return []
     line = analysis.text.line_of(offset)  # an editor replaces a part of one line
     start, end = max(at.token.start, analysis.text.starts[line]), min(at.token.end, analysis.text.ends[line])

@@ -18,7 +18,7 @@ from typing import NamedTuple
 from graphspec.base.errors import Code, Diagnostic
 from graphspec.editor import completion as grammar
 from graphspec.editor.analysis import Analysis, place_of
-from graphspec.editor.document import Edit, Entry, Node, applied
+from graphspec.editor.document import Edit, Entry, Node, Text, applied, parse
 from graphspec.editor.hover import layer_entries
 from graphspec.language.read import read_value
 from graphspec.language.schema import Schema, shown
@@ -169,6 +169,10 @@ def _written(entry: Entry, text: str) -> list[Edit]:
     return [] if entry.colon is None else [Edit(entry.colon, max(entry.colon, node.end), f" {text}")]
 
 
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
 def _replaced(node: Node, word: str) -> list[Edit]:
     """Return the edits after which a scalar is another text, in the same quotes."""
     return [Edit(*node.inner, word)] if node.kind == "scalar" and node.quote != "|" else []
@@ -257,7 +261,8 @@ class _Repair(_Writer):
             found = [Edit(start + m.start(), start + m.end(), f'"{m[0]}"') for m in _BARE_VARIABLE.finditer(content)]
             yield "put quotes around the variable", found
         if "insert a comma" in hint:
-            end = len(self.source[:at].rstrip())
+            begins = re.fullmatch(r"\s*(-\s*|[\w.-]+)", self.source[start:at])  # the next item, or the next key
+            end = len(self.source[: at if begins is None else start].rstrip())
             yield "insert a comma", [Edit(end, end, ",")]
             if match := re.search(r"close the '(.)' of line", hint):
                 closing = {"{": "}", "[": "]"}.get(match[1], "")
@@ -270,10 +275,10 @@ class _Repair(_Writer):
         if "begins with" in hint:
             rest = re.compile(r"[^,\]}\r\n#]*").match(self.source, at)
             word = "" if rest is None else rest[0].rstrip()
-            yield "put quotes around it", [Edit(at, at + len(word), f'"{word}"')] if word else []
-        if "contains ': '" in hint and (match := re.match(r"(\s*(?:- )?[\w.-]+:\s+)(\S.*?)\s*$", content)):
+            yield "put quotes around it", [Edit(at, at + len(word), _quoted(word))] if word else []
+        if "contains ': '" in hint and (match := re.match(r"(\s*(?:- )?[\w.-]+:\s+)(\S.*?)(?:\s+#.*)?\s*$", content)):
             begin = start + len(match[1])
-            yield "put quotes around the text", [Edit(begin, begin + len(match[2]), f'"{match[2]}"')]
+            yield "put quotes around the text", [Edit(begin, begin + len(match[2]), _quoted(match[2]))]
         if match := re.search(r"did you mean \*([^*?]+)\*\?", hint):
             alias = re.compile(r"\*[^\s,\[\]{}]+").match(self.source, at)
             yield f"replace it by '*{match[1]}'", [Edit(*alias.span(), f"*{match[1]}")] if alias else []
@@ -296,7 +301,8 @@ class _Repair(_Writer):
             elif entry.node.kind == "scalar":
                 output = re.search(r":\d+$", entry.node.text)
                 if output and ":" not in word:
-                    yield _fix(title, _replaced(entry.node, word + output[0]), *_changed_by(entry))
+                    whole = word + output[0]
+                    yield _fix(f"replace it by '{whole}'", _replaced(entry.node, whole), *_changed_by(entry))
                 yield _fix(title, _replaced(entry.node, word), *_changed_by(entry))
 
     def _values(self) -> Iterator[Fix]:
@@ -343,7 +349,7 @@ class _Repair(_Writer):
         if wrong and field.schema.get("default") is not None:
             yield shown(field.schema["default"])
         if "must be true or false" in self.message:
-            yield "true"
+            yield from ("true", "false")
 
     def _numbered(self, entry: Entry) -> Iterator[Fix]:
         name = str(entry.key) if self.is_key else entry.node.text
@@ -394,20 +400,20 @@ class _Repair(_Writer):
         values = [pair[2] for code in _CODE.findall(self.hint) if (pair := _PAIR.fullmatch(code)) and pair[1] == key]
         if key == "name" and mapping is self.root:
             values.append(re.sub(r"[^\w.-]+", "_", Path(self.analysis.name).stem) or "network")
-        if (field := _fields(mapping).get(key)) is not None:
+        below, schema = None, grammar.schema_at(mapping)
+        if self.entry is not None and self.entry.node.kind != "mapping":  # a word that stands for `{type: word}`
+            below, schema = self.entry, grammar.schema_at(self.entry.node)
+            mapping = parse(Text(f"{{type: {below.node.text}}}"))
+        if (field := grammar.fields(schema, mapping).get(key)) is not None:
             values += self._examples(field.schema, key)
-        below = self.entry if self.entry is not None and self.entry.node.kind != "mapping" else None
         for value in values:
             title = f"add `{key}: {value}`"
             if below is None:
                 yield _fix(title, self.set_key(mapping, key, value), child_path(mapping.path, key))
-                continue
-            for edits in (self.set_key(mapping, key, value), self.set_below(below, key, value)):
-                yield _fix(title, edits, child_path(below.path, key), below.path)
+            else:
+                yield _fix(title, self.set_below(below, key, value), below.path)
 
     def _examples(self, schema: Schema, key: str) -> Iterator[str]:
-        if "default" in schema:
-            yield shown(schema["default"])
         if (kind := grammar.kind_of(schema)) is not None:
             yield grammar.KINDS[kind].example
         yield from (word for word in grammar.choices(schema) if word != "null")
@@ -507,12 +513,11 @@ class _Repair(_Writer):
         inputs, own = entry.node.find("inputs"), f"type: Reshape, target_shape: {match[1]}"
         if inputs is None:
             edits = self.insert_before(entry, f"{{{own}}}")
-        elif inputs.node.kind == "scalar":
-            name = self._free(f"reshaped{k}" for k in ("", *range(2, 1000)))
-            item = f"{{name: {name}, {own}, inputs: {inputs.node.text}}}"
-            edits = [*self.insert_before(entry, item), *_replaced(inputs.node, name)]
         else:
-            return
+            one = inputs.node.entries[0].node if len(inputs.node.entries) == 1 else inputs.node
+            name = self._free(f"reshaped{k}" for k in ("", *range(2, 1000)))
+            item = f"{{name: {name}, {own}, inputs: {one.text}}}"
+            edits = [*self.insert_before(entry, item), *renamed] if (renamed := _replaced(one, name)) else []
         yield _fix(f"insert a Reshape to {match[1]}", edits, entry.parent.path)
 
     def _removed(self) -> Iterator[Fix]:

@@ -49,7 +49,11 @@ class Scope:
     variables: dict[str, str] = field(default_factory=dict)
 
     def find(self, name: str) -> Symbol | None:
-        return self.nodes.get(name) or self.inputs.get(name)
+        """Return a node or an input; of ``deep_2``, which is a copy, the node ``deep`` with ``repeat``."""
+        if (found := self.nodes.get(name) or self.inputs.get(name)) is not None:
+            return found
+        node = self.nodes.get(re.sub(r"_\d+$", "", name))
+        return node if node is not None and node.node.find("repeat") is not None else None
 
 
 @dataclass(frozen=True)
@@ -225,7 +229,12 @@ def _occurrences(analysis: Analysis) -> Iterator[Occurrence]:
 
 def _key_of(analysis: Analysis, symbol: Symbol | None, entry: Entry) -> Iterator[Occurrence]:
     if symbol is not None and (span := key_span(analysis, entry)) is not None:
-        yield Occurrence(symbol, span)
+        yield _at(symbol, span.start)
+
+
+def _at(symbol: Symbol, start: int) -> Occurrence:
+    """Return the place of a name that begins at an offset; the number of a copy behind it is no part of it."""
+    return Occurrence(symbol, Span(start, start + len(symbol.name)))
 
 
 def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurrence]:
@@ -254,14 +263,15 @@ def _of_layer(analysis: Analysis, scope: Scope, node: Node) -> Iterator[Occurren
 
 
 def _of_data(analysis: Analysis, top: Scope, part: Node) -> Iterator[Occurrence]:
-    for key, symbols in (("inputs", top.inputs), ("targets", {**top.nodes, **top.heads})):
-        for entry in part.below(key):
-            yield from _key_of(analysis, symbols.get(str(entry.key)), entry)
+    for entry in part.below("inputs"):
+        yield from _key_of(analysis, top.inputs.get(str(entry.key)), entry)
+    for entry in part.below("targets"):
+        yield from _key_of(analysis, top.heads.get(str(entry.key)) or top.find(str(entry.key)), entry)
     for entry in part.below("windows"):
         yield from _named(analysis, top, entry.node if entry.key in ("future", "static") else None)
     stratify = part.get("stratify")
-    if stratify is not None and (head := top.heads.get(stratify.text) or top.nodes.get(stratify.text)) is not None:
-        yield Occurrence(head, stratify.inner)
+    if stratify is not None and (head := top.heads.get(stratify.text) or top.find(stratify.text)) is not None:
+        yield _at(head, stratify.inner.start)
 
 
 def _named(analysis: Analysis, scope: Scope, node: Node | None) -> Iterator[Occurrence]:
@@ -276,15 +286,10 @@ def _steps(analysis: Analysis, scope: Scope, reference: str, at: int) -> Iterato
     inner, path = scope, ""
     for step in reference.split("/"):
         path = f"{path}/{step}" if path else step
-        name = step
         symbol = scope.columns.get(path) if inner is scope and "/" in path else inner.find(step)
-        if symbol is None and (match := re.fullmatch(r"(.+)_\d+", step)):
-            name = match[1]
-            symbol = inner.nodes.get(name)
-            symbol = symbol if symbol is not None and symbol.node.find("repeat") is not None else None
         if symbol is None:
             return
-        yield Occurrence(symbol, Span(at, at + len(name)))
+        yield _at(symbol, at)
         at += len(step) + 1
         inner = instantiated(analysis, symbol.scope, symbol.node) or inner
 

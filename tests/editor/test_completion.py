@@ -66,6 +66,8 @@ HERE = (
     Completion("outputs:\n  ▮", ("y",), ()),
     Completion("outputs: {head: {layer: ▮}}", ("y",), ()),
     Completion("data: {validation: {split: 0.1, stratify: ▮}}", ("y",), ()),
+    Completion("data: {train: {inputs: {▮}}}", ("x",), ("y",), 1),
+    Completion("data: {train: {targets: {▮}}}", ("y",), ("x",), 1),
     Completion("data: {train: {windows: {length: 4, future: [▮]}}}", ("x",), ("y",), 1),
     Completion("data: {train: {windows: {length: 4, static: ▮}}}", ("x",), ("y",)),
     Completion(
@@ -98,10 +100,16 @@ def test_offered(wanted: Completion) -> None:
         "layers:\n  - {name: a, type: Dense} # ▮",
         "description: >\n  a long te▮xt",
         "layers: [{name: a, type: Dense} ▮]",
+        "layers:\n  - name: a\n    type: # ▮",
     ],
 )
 def test_nothing_is_offered_in_comments_and_texts(text: str) -> None:
     assert complete(*at_cursor(text)) == []
+
+
+@pytest.mark.parametrize("text", ["▮", "gra▮", "{▮}", "# ours\n▮"])
+def test_a_document_that_begins_may_become_a_spec(text: str) -> None:
+    assert {"graphspec", "inputs", "layers"} <= {*labels(complete(*at_cursor(text, whole=True)))}
 
 
 def test_nothing_is_offered_in_other_documents() -> None:

@@ -77,6 +77,11 @@ def test_whole_texts_have_the_values_of_the_reader_at_their_places(path: Path) -
         ('{"a": 1, "b": {"c": [true, null, "d"', {"a": 1, "b": {"c": [True, None, "d"]}}),
         ("a:\n- 1\n- x: 2\nb: >\n  long\n  text\nc: 3 # no", {"a": [1, {"x": 2}], "b": "long text\n", "c": 3}),
         ("a: &one [1]\nb: *one", {"a": [1], "b": [1]}),
+        ("&k a: !!float 3\nb: !!str 4\n!!str 5: 6", {"a": 3.0, "b": "4", "5": 6}),
+        ("]\na: 1\n]\nb: 2", {"a": 1, "b": 2}),
+        ("{a: 1}\n---\nb: 2", {"a": 1, "b": 2}),
+        ("? [1, 2]\n: 3\nb: 1", {"b": 1}),
+        (f"a: {'9' * 5000}", {"a": "9" * 5000}),
         ("", None),
     ],
 )

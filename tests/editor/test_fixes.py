@@ -146,6 +146,118 @@ def test_forms(layer: str, code: str, title: str, after: str) -> None:
     assert titles(text, code)[title] == spec(after)
 
 
+GOOD = spec("  - {name: flat, type: Flatten}")
+IMAGES = """\
+graphspec: 1
+name: n
+inputs: {x: {shape: [28, 28]}}
+layers: [{name: y, type: Conv2D, filters: 1, kernel_size: 3}]
+outputs: {y: {loss: mse}}
+"""
+CONV = "  - {name: y, type: Conv2D, filters: 1, kernel_size: 3, inputs: "
+RESHAPE = "  - {name: reshaped, type: Reshape, target_shape: [28, 28, 1], inputs: x}\n"
+
+
+@pytest.mark.parametrize(
+    ("where", "message", "title", "before", "after"),
+    [
+        # files of tests/diagnostics
+        ("101_json.json", "expected ','", "insert a comma", "[13]}}", "[13]}},"),
+        ("101_syntax.yaml", "expected ','", "close the bracket with '}'", "units: 64\n", "units: 64}\n"),
+        ("101_tag.yaml", "'!!python/name", "remove the tag", "!!python/name:os.sep 1", "1"),
+        ("102_synonyms.yaml", "'lr' of the document", "remove `lr`", "lr: 0.001\n", ""),
+        ("103_column.yaml", "input 'number'", "add `shape: [1]`", "{dtype: int64}", "{dtype: int64, shape: [1]}"),
+        (
+            "103_layer.yaml",
+            "`type`, the name",
+            "add `type: binary_crossentropy`",
+            "2.0}",
+            "2.0, type: binary_crossentropy}",
+        ),
+        ("104_columns.yaml", "'third'", "remove `third`", "  third: {columns: {age_2: number}, crosses: age_2}\n", ""),
+        ("104_groups.yaml", "`groups[5].lr`", "remove `lr`", "y/bias, lr: 0.1", "y/bias"),
+        ("104_keys.yaml", "not true", "put quotes around it", "  true:", '  "true":'),
+        ("104_python.yaml", "'5' of Dropout", "write `rate: 0.5`", "0,5", "0.5"),
+        ("104_types.yaml", "input 'y'", "write `y: {shape: [13]}`", "y: [4]", "y: {shape: [13]}"),
+        ("104_types.yaml", "`use_bias`", "write `false`", "yes", "false"),
+        ("105_callbacks_refused.yaml", "SwapEMA", "set `use_ema: true`", "10}}", "10}, use_ema: true}"),
+        (
+            "105_monitor.yaml",
+            "'confusion_matrix'",
+            "write `val_mean`",
+            "monitor: confusion_matrix",
+            "monitor: val_mean",
+        ),
+        ("105_scale.yaml", "'minmax'", "write `standard`", "minmax", "standard"),
+        ("105_scale.yaml", "head 'g'", "remove `scale`", "scale: standard, labels: [low", "labels: [low"),
+        ("105_schedule.yaml", "needs `decay_steps`", "add `decay_steps: 0.5`", "high}", "high, decay_steps: 0.5}"),
+        ("105_values.yaml", "not 0", "write `null`", "[0, -1", "[null, -1"),
+        ("107_clash.yaml", "head 'price'", "rename it to 'price_2'", "price: {layer", "price_2: {layer"),
+        ("107_columns.yaml", "node 'visit'", "rename it to 'visit_2'", "name: visit,", "name: visit_2,"),
+        ("108_variable.yaml", "'widht' in", "replace it by '${width}'", "${widht}", "${width}"),
+        ("301_volume.yaml", "'line'", "replace it by 'SeparableConv2D'", "SeparableConv1D", "SeparableConv2D"),
+        ("403_numbers.yaml", "'accuracy' of head 'sparse'", "remove 'accuracy'", ", {type: acc, name: accuracy}", ""),
+        # the syntax
+        (
+            GOOD.replace("name: branches", "description: C:\\new: 1  # c\nname: n"),
+            "mapping values",
+            "put quotes around the text",
+            "C:\\new: 1",
+            '"C:\\\\new: 1"',
+        ),
+        (GOOD.replace("Flatten", "@Flatten"), "'@'", "put quotes around it", "@Flatten", '"@Flatten"'),
+        (GOOD.replace("  - {name: flat", "\t- {name: flat"), "'\\t'", "indent with spaces", "\t", "  "),
+        (GOOD.replace("softmax}", "softmax"), "got ':'", "close the bracket with '}'", "softmax", "softmax}"),
+        (GOOD.replace("Dense, units", "Dense\n     units"), "got ':'", "insert a comma", "Dense\n", "Dense,\n"),
+        (
+            GOOD.replace("28, 1]}", "28, 1]}\n  a: &one {shape: [1]}\n  b: *on"),
+            "'&on'",
+            "replace it by '*one'",
+            "*on\n",
+            "*one\n",
+        ),
+        # values and keys
+        (GOOD.replace("Flatten", "Flatten, inputs: mx:0"), "'mx'", "replace it by 'mix:0'", "mx:0", "mix:0"),
+        (
+            GOOD.replace(" {loss: sparse_categorical_crossentropy}", ""),
+            "no head",
+            "set `loss: mean_squared_error`",
+            "digit:\n",
+            "digit: {loss: sparse_categorical_crossentropy}\n",
+        ),
+        (
+            GOOD.replace("entropy}", "entropy, metrics: [MeanIoU]}"),
+            "MeanIoU",
+            "add `num_classes: 1`",
+            "[MeanIoU]",
+            "[{type: MeanIoU, num_classes: 1}]",
+        ),
+        (GOOD + "training:\n  epochs: 1\n  epoch: 3", "'epoch'", "remove `epoch`", "\n  epoch: 3", ""),
+        (
+            IMAGES,
+            "rank-4",
+            "insert a Reshape to [28, 28, 1]",
+            "[{name",
+            "[{type: Reshape, target_shape: [28, 28, 1]}, {name",
+        ),
+        (
+            IMAGES.replace("layers: [{", "layers:\n  - {").replace("3}]", "3, inputs: [x]}"),
+            "rank-4",
+            "insert a Reshape to [28, 28, 1]",
+            f"{CONV}[x]",
+            f"{RESHAPE}{CONV}[reshaped]",
+        ),
+    ],
+)
+def test_what_a_fix_changes(where: str, message: str, title: str, before: str, after: str) -> None:
+    text = (TESTS / "diagnostics" / where).read_text("utf-8") if where.endswith((".yaml", ".json")) else where
+    analysis = Analysis(text, "spec.json" if where.endswith(".json") else "spec.yaml")
+    diagnostic = next(d for d in analysis.diagnostics if message in d.message)
+    found = {fix.title: applied(text, fix.edits) for fix in reversed(fixes(analysis, diagnostic))}
+    assert text.count(before) == 1
+    assert found[title] == text.replace(before, after)
+
+
 def test_a_word_becomes_a_mapping() -> None:
     text = (
         spec("  - {type: Flatten}").replace("activation: softmax}", "name: digit}").replace("name: digit, type", "type")

@@ -79,6 +79,28 @@ outputs: {y: {loss: mse}}
     assert text_at(text, "${n}", 2).startswith("**variable** `n`: `3`")
 
 
+RECORD = """\
+graphspec: 1
+name: n
+inputs: {p: {columns: {job: {type: category}, age: number}}}
+layers:
+  - {name: sum, type: Dense, units: 3, inputs: p}
+  - {name: y, type: Add, inputs: [sum, 2.0]}
+outputs: {y: {loss: mse}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [
+        ("sum, type", "output `(N, 3)` float32  \nparameters learnt from the training rows  \nreads `p` `(N, learnt)`"),
+        ("y, type", "reads `sum` `(N, 3)`, `2.0`"),
+    ],
+)
+def test_what_is_learnt_and_what_is_a_number(word: str, said: str) -> None:
+    assert said in text_at(RECORD, word)
+
+
 def test_the_code_of_a_problem_is_explained() -> None:
     assert "**GS111** " in text_at(BRANCHES, "Flaten")
 

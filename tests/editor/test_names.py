@@ -8,7 +8,7 @@ from graphspec.base.errors import GivenText
 from graphspec.editor.analysis import Analysis
 from graphspec.editor.document import applied
 from graphspec.editor.hover import hover
-from graphspec.editor.names import Rejected, definition, references, rename
+from graphspec.editor.names import Rejected, definition, occurrences, references, rename
 from graphspec.engine.compiler.check import check
 
 TEXT = """\
@@ -138,6 +138,57 @@ layers:
 outputs: {next: {loss: mae, scale: {window: scaled}}}
 data: {train: {file: a.csv, windows: {length: 4, horizon: 2, future: [ahead], static: about}}}
 """
+
+
+COPIES = """graphspec: 1
+name: copies
+inputs: {x: {shape: [4]}}
+blocks: {two: {inputs: i, layers: [{name: d, type: Dense, units: 4}], outputs: d}}
+layers:
+  - {name: part, block: two, repeat: 2}
+  - {name: again, share: part_1}
+  - {name: deep, type: Dense, units: 2, activation: softmax, repeat: 3}
+outputs: {deep_3: {loss: sparse_categorical_crossentropy}}
+data:
+  train: {file: a.npz, targets: {deep_3: b}}
+  validation: {split: 0.1, stratify: deep_3}
+"""
+
+
+@pytest.mark.parametrize("name", ["part", "deep"])
+def test_a_node_is_renamed_where_its_copies_are_named(name: str) -> None:
+    analysis = Analysis(COPIES, "spec.yaml")
+    text = applied(COPIES, rename(analysis, COPIES.index(f"{name}, "), "other"))
+    assert text == COPIES.replace(name, "other")
+    before, after = ([d.code for d in check(GivenText("spec.yaml", t)).diagnostics] for t in (COPIES, text))
+    assert after == before == []
+
+
+def test_what_shares_a_copy_of_a_block_has_its_outputs() -> None:
+    found = hover(Analysis(COPIES, "spec.yaml"), COPIES.index("again"))
+    assert found is not None
+    assert found.text == "**the weights of part_1** `again`\n\noutput `(N, 4)` float32"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        'inputs: {"\\u0078": {shape: [4]}}',
+        'vars: {"\\u0078": 1}',
+        'blocks: {"\\u0078": {inputs: i, layers: [{name: d, type: Dense, units: 4}], outputs: d}}',
+        'layers: [{name: "\\u0078", type: Identity}]',
+    ],
+)
+def test_a_name_with_escapes_is_left_alone(part: str) -> None:
+    """Its text in the file is not the name."""
+    analysis = Analysis(part, "a.graphspec.yaml")
+    assert [o.symbol.name for o in occurrences(analysis) if o.symbol.name == "x"] == []
+
+
+def test_shares_in_a_circle_end() -> None:
+    text = "layers:\n  - {name: a, share: b}\n  - {name: b, share: a}\n  - {type: Add, inputs: [a/c, b]}\n"
+    analysis = Analysis(text, "a.graphspec.yaml")
+    assert [analysis.text.line_of(span.start) for span in references(analysis, text.index("a, share"))] == [1, 2, 3]
 
 
 @pytest.mark.parametrize("word", ["name: scaled", "past: {sh", "ahead: {", "about: {"])

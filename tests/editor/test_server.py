@@ -76,6 +76,11 @@ def test_answers_about_places(client: Client, tmp_path: Path) -> None:
     assert client.at("prepareRename", uri, 5, 12)["placeholder"] == "b1"
     edits = client.at("rename", uri, 5, 12, newName="left")["changes"][uri]
     assert [(edit["range"]["start"]["line"], edit["newText"]) for edit in edits] == [(5, "left"), (7, "left")]
+    assert client.at("hover", uri, 5, 2) is None
+    whole = {"start": {"line": 0, "character": 0}, "end": {"line": 9, "character": 0}}
+    asked = {"textDocument": {"uri": uri}, "range": whole, "context": {"diagnostics": [], "only": ["refactor"]}}
+    assert client.ask("textDocument/codeAction", **asked) is None
+    assert client.ask("textDocument/codeAction", **asked | {"context": {"diagnostics": []}}) == []
     assert "already" in client.at("rename", uri, 5, 12, newName="b2")["message"]
     symbols = client.ask("textDocument/documentSymbol", textDocument={"uri": uri})
     assert [symbol["name"] for symbol in symbols] == ["graphspec", "name", "inputs", "layers", "outputs"]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, partial, reduce
-from graphlib import CycleError, TopologicalSorter
+from graphlib import TopologicalSorter
 from operator import or_
 from typing import Any, TypeVar
 
@@ -160,7 +160,7 @@ def _forms(value: Any) -> Iterator[Any]:
 
 
 # The nodes of a plain spec with their sources as objects, in an order in which branches stay together.
-_NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat", "weights")
+_NODE = ("name", "type", "block", "share", "params", "inputs", "trainable", "repeat")
 _TRUNK, _OF_SEQUENCES = 6, 3
 REPEAT = "repeat"  # the argument of a run: how many copies it has
 Entries = list[dict[str, Any]]
@@ -244,37 +244,21 @@ class Scope:
     outputs: list[Source]
 
 
-class UnreadableError(Exception):
-    """The data are not in the plain form: structure is then not looked for."""
-
-
 def read_scope(entries: Entries, inputs: list[str], ends: list[str], known: Known, ranks: Mapping[str, int]) -> Scope:
     """Read the entries of ``layers``, of which ``ends`` are read from outside. ``ranks`` are known numbers of axes."""
-    by_name: dict[str, Step | str] = {name: name for name in inputs}
-    names = tuple(by_name)
-    steps: list[Step] = []
-    for entry in entries:
-        step = _step(entry, known, ranks.get(entry.get("name", "")))
-        if step.name in by_name:
-            raise UnreadableError(step.name)
-        by_name[step.name] = step
-        steps.append(step)
+    steps = [_step(entry, known, ranks.get(entry["name"])) for entry in entries]
+    by_name: dict[str, Step | str] = {**{name: name for name in inputs}, **{step.name: step for step in steps}}
     for step in steps:
         for key, values in step.sources.items():
             step.sources[key] = [_source(value, by_name) if isinstance(value, str) else value for value in values]
-        if step.word == "share":
-            owner = by_name.get(step.kind)
-            if not isinstance(owner, Step):
-                raise UnreadableError(step.kind)
+        if step.word == "share" and isinstance(owner := by_name[step.kind], Step):
             step.fixed = owner.fixed = True
     outputs = [_source(name, by_name) for name in ends]
-    return Scope(names, ordered(steps, outputs), outputs)
+    return Scope(tuple(inputs), ordered(steps, outputs), outputs)
 
 
 def _step(entry: Mapping[str, Any], known: Known, rank: int | None) -> Step:
-    word = next((word for word in ("share", "block", "type") if word in entry), None)
-    if word is None or not isinstance(entry.get("name"), str) or REPEAT in entry:
-        raise UnreadableError(str(entry.get("name")))
+    word = next(word for word in ("share", "block", "type") if word in entry)
     kind = entry[word]
     given = {k: v for k, v in entry.items() if k not in _NODE}
     ends = ([-1],) if rank is None else ([-1], rank - 1, [rank - 1])
@@ -288,15 +272,11 @@ def _step(entry: Mapping[str, Any], known: Known, rank: int | None) -> Step:
     sources = {key: list(value) if isinstance(value, list) else [value] for key, value in written.items()}
     options = {key: given.pop(key) for key in flags if key in given}
     arguments = shorten_layer(kind, given, known) if word == "type" else {**given, **entry.get("params", {})}
-    if entry.get("weights") is not None:
-        arguments["weights"] = entry["weights"]
     return Step(word, kind, entry["name"], {**arguments, **options}, sources, entry.get("trainable") is False)
 
 
 def _source(name: str, by_name: Mapping[str, Step | str]) -> Source:
     before, colon, output = name.partition(":")
-    if before not in by_name:
-        raise UnreadableError(name)
     return Source(by_name[before], int(output) if colon else 0)
 
 
@@ -311,14 +291,11 @@ def ordered(steps: list[Step], ends: Iterable[Source]) -> list[Step]:
 
 
 def _before(steps: list[Step]) -> dict[Step, int]:
-    """Return for each step a bit for each step on which it depends, and for itself; UnreadableError for a cycle."""
+    """Return for each step a bit for each step on which it depends, and for itself."""
     read = {step: [source.of for source in step.read() if isinstance(source.of, Step)] for step in steps}
     found: dict[Step, int] = {}
-    try:
-        for step in TopologicalSorter(read).static_order():
-            found[step] = reduce(or_, (found[source] for source in read[step]), 1 << len(found))
-    except CycleError:
-        raise UnreadableError("a cycle") from None
+    for step in TopologicalSorter(read).static_order():
+        found[step] = reduce(or_, (found[source] for source in read[step]), 1 << len(found))
     return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from graphspec.foreign.importing.naming import Emitter, Names
-from graphspec.foreign.importing.steps import REPEAT, Known, Scope, Step, UnreadableError, read_scope, shorten_object
+from graphspec.foreign.importing.steps import REPEAT, Known, Scope, Step, read_scope, shorten_object
 from graphspec.foreign.importing.structure import Structure, text_of
 from graphspec.graph.optimizers import OPTIMIZERS
 from graphspec.language.declarations import LABEL, SUFFIXES
@@ -49,20 +49,14 @@ def tidy(data: Mapping[str, Any], *, structure: bool = True, ranks: Mapping[str,
     Every node of ``data`` has a name, ``type``, ``block`` or ``share``, ``inputs`` and any arguments. ``ranks`` are known
     numbers of axes of nodes: an axis at the end is then -1.
     """
-    short = dict(data)
-    if "outputs" in data:
-        short["outputs"] = {name: _head(head) for name, head in data["outputs"].items()}
+    short = {**data, "outputs": {name: _head(head) for name, head in data["outputs"].items()}}
     if "training" in data:
         training = short["training"] = dict(data["training"])
         if "optimizer" in training:
             training["optimizer"] = shorten_object(OPTIMIZERS, rounded(training["optimizer"]))
-    try:
-        layers, blocks, renamed = _layers(data, structure, ranks or {})
-    except UnreadableError:
-        return Tidied(short, {})
-    short["layers"] = layers
+    layers, blocks, renamed = _layers(data, structure, ranks or {})
     variables = _variables(layers, blocks, {*data.get("vars", {})})
-    found = {**short, "vars": {**data.get("vars", {}), **variables}, "blocks": blocks}
+    found = {**short, "layers": layers, "vars": {**data.get("vars", {}), **variables}, "blocks": blocks}
     keys = [*(key for key in KEYS if found.get(key)), *(key for key in found if key not in KEYS)]
     return Tidied({key: found[key] for key in keys}, renamed)
 

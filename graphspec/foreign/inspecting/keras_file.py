@@ -127,11 +127,11 @@ def _training(config: Any) -> dict[str, str]:
     """Return with what a model was compiled, as far as it has a name."""
     if not isinstance(config, dict):
         return {}
-    config = config.get("compile_args") if isinstance(config.get("compile_args"), dict) else config
     found = {}
     for key in ("loss", "optimizer", "optimizer_config"):
         value = config.get(key)
         name = value.get("class_name") if isinstance(value, dict) else value
+        name = value.get("config") if name == "function" and isinstance(value, dict) else name
         if isinstance(name, str):
             found[key.removesuffix("_config")] = sanitized(simple_class(name))
     return found

@@ -94,8 +94,6 @@ _CLASSES = 40  # classes of layers that a line counts
 def arrays_lines(arrays: Sequence[Mapping[str, Any]], width: int | None) -> Iterator[str]:
     """Yield the arrays of a file by module."""
     known = [a for a in arrays if a["shape"] is not None]
-    if not arrays:
-        return
     usual = max(dict.fromkeys(a["dtype"] for a in known), key=lambda t: sum(a["dtype"] == t for a in known), default="")
     yield f"arrays of {usual}" if usual else "arrays"
     for row in modules((a["name"], a["dtype"], tuple(a["shape"]), a["elements"]) for a in known):
@@ -125,7 +123,8 @@ def weights_lines(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "size", f"{human(record['bytes'])}; {stored(record['weights'])}"
     yield "numbers", f"{record['weights']['elements']:,}"
     layouts = {"torch": "PyTorch's names and layout", "keras": "names and layout of graphspec and Keras"}
-    yield "layout", layouts.get(record["layout"], "unknown names: `map` says which weight is which")
+    if record["arrays"]:
+        yield "layout", layouts.get(record["layout"], "unknown names: `map` says which weight is which")
     yield from uses_lines(record["uses"])
     for key, text in record["metadata"].items():
         yield "metadata", f"{key}: {' '.join(text.split())}"
@@ -220,7 +219,7 @@ def record_lines(record: Mapping[str, Any], width: int | None) -> Iterator[str]:
         for declared in record[title]:
             yield from _value(declared, width)
     yield from _example(record.get("example"), width)
-    if "arrays" in record:
+    if record.get("arrays"):
         yield ""
         yield from arrays_lines(record["arrays"], width)
     yield ""
@@ -244,7 +243,7 @@ def _value(declared: Mapping[str, Any], width: int | None) -> Iterator[str]:
     shape = declared["shape"]
     sizes = "any shape" if shape is None else f"({', '.join('?' if d is None else str(d) for d in shape)})"
     kind = declared.get("kind", "tensor")
-    what = f"{declared['dtype']} {sizes}" if kind == "tensor" else f"{kind} {declared['dtype']}".strip()
+    what = (f"{declared['dtype']} {sizes}" if kind == "tensor" else f"{kind} {declared['dtype']}").strip()
     start, about = f"  {declared['name']}  {what}", "; ".join(_about(declared))
     if about and (width is None or display_width(start) + 2 + display_width(about) <= width):
         yield f"{start}  {about}"

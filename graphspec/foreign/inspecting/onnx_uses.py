@@ -117,11 +117,10 @@ class _Sizes:
         self.varied: dict[str, Dim] = {}
 
     def of(self, port: Declared) -> tuple[Dim, ...]:
-        if port.shape is None:
-            raise ProblemError(Code.WRONG_RANK, f"has the input {port}, whose number of axes is not known")
-        rows = next((k for k, d in enumerate(port.shape) if not isinstance(d, int)), 0)
-        rows = 0 if port.shape and port.shape[0] == 1 else rows
-        return tuple("N" if k == rows else self._size(port, k, d) for k, d in enumerate(port.shape))
+        shape = port.shape or ()  # of sound files it is known
+        rows = next((k for k, d in enumerate(shape) if not isinstance(d, int)), 0)
+        rows = 0 if shape and shape[0] == 1 else rows
+        return tuple("N" if k == rows else self._size(port, k, d) for k, d in enumerate(shape))
 
     def _size(self, port: Declared, axis: int, d: int | str | None) -> Dim:
         if isinstance(d, int):

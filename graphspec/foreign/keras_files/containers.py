@@ -221,6 +221,7 @@ class Hdf5:
         try:
             import pyfive
         except ImportError:
+            file.close()
             raise UsageError(f"weights of Keras's files need pyfive: {missing_library('pyfive')}") from None
         self._kinds = pyfive.Group, pyfive.Dataset
         self._problems, self.place = problems, place

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphspec.base.config import Registry
 from graphspec.base.errors import Diagnostic
+from graphspec.base.text import count
 from graphspec.foreign.keras_files import layers, operations
 from graphspec.foreign.keras_files.containers import ArchiveProblems
 from graphspec.foreign.keras_files.layers import Names, Notes
@@ -220,8 +221,8 @@ class Scope:
         if timed and layer.config.get("trainable") is False:
             model.trainable = False
         inputs = [self.text(ref) for ref in _matched(model, call)]
-        if len(inputs) != (count := len(list(refs_in(model.inputs)))):
-            text = f"the model '{layer.name}' has {count} inputs, and is called with {len(inputs)}"
+        if len(inputs) != (wanted := len(list(refs_in(model.inputs)))):
+            text = f"the model '{layer.name}' has {count(wanted, 'input')}, and is called with {len(inputs)}"
             self.notes.problems.invalid(layer.place, text)
         if first is not None:
             self._add(layer, k, {"share": first, "inputs": _one_or_list(inputs)})
@@ -276,8 +277,6 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
     if not isinstance(config, dict) or (not config.get("loss") and not config.get("optimizer")):
         notes.say("the model was saved without a loss: it predicts and exports; to train it, give a head a `loss`")
         return
-    if "compile_args" in config and isinstance(config["compile_args"], dict):
-        config = config["compile_args"]
     losses = _by_head(config.get("loss"), keys, whole=True)
     weights = _by_head(config.get("loss_weights"), keys)
     metrics = _by_head(config.get("metrics"), keys, lists=True)
@@ -298,7 +297,7 @@ def add_training(data: dict[str, Any], config: Any, heads: Sequence[str], keys: 
         if found and loss is not None:
             entry["metrics"] = [m for k, m in enumerate(found) if m not in found[:k]]
     training = data.setdefault("training", {})
-    optimizer = config.get("optimizer", config.get("optimizer_config"))
+    optimizer: Any = config.get("optimizer", config.get("optimizer_config"))
     if layers.is_object(optimizer) and simple_class(optimizer["class_name"]).startswith("LossScaleOptimizer"):
         notes.say("the LossScaleOptimizer is left out: training is in float32")
         optimizer = optimizer["config"].get("inner_optimizer") if isinstance(optimizer["config"], dict) else None
@@ -342,7 +341,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
         name = value if registry.get(value) else snake_case(value)
         if registry.get(name) is not None:
             return name
-        notes.say(f"{what} is left out: '{value}' is none of a spec's")
+        notes.say(f"{what} is left out: a spec has no {registry.kind} '{value}'")
         return None
     if layers.is_object(value):
         name, config = simple_class(value["class_name"]), value["config"]
@@ -361,7 +360,7 @@ def _entry(registry: Registry[Any], value: Any, what: str, notes: Notes) -> Any:
             for problem in inner.problems.found:
                 notes.say(f"{problem.message}; it is left out")
             return {key: v for key, v in found.items() if not (key == "name" and v in (None, snake_case(name)))}
-    notes.say(f"{what} is left out: {str(value)[:60]} is none of a spec's")
+    notes.say(f"{what} is left out: a spec has no {registry.kind} {str(value)[:60]}")
     return None
 
 
@@ -473,8 +472,8 @@ def _leave_out(diagnostic: Diagnostic, data: dict[str, Any], notes: Notes) -> bo
     if not head:
         return False
     key = re.sub(r"\[\d+\]$", "", keys[1] if len(keys) > 1 else "")
-    wrong = [k for k in ("loss", "metrics", "weight") if k == key or key not in head]
-    removed = [k for k in wrong if head.pop(k, None) is not None]
+    parts = ("loss", "metrics", "weight")
+    removed = [k for k in ((key,) if key in parts else parts) if head.pop(k, None) is not None]
     if "loss" in removed:
         head.pop("metrics", None)
         head.pop("weight", None)

@@ -130,7 +130,7 @@ def made(registry: Registry[Any] | None, value: Mapping[str, Any], place: str, n
     classes = [cls for word in names if registry is not None and (cls := registry.get(word))]
     if not classes or not is_own or not isinstance(config, dict):
         if registry is INITIALIZERS:  # weights have their values
-            notes.say(f"{place}: the initializer {name} is left out; the weights come from the file")
+            notes.say(f"{place}: the initializer {name} is left out: weights of the file do not need it")
             return None
         text = f"{place} is {name}, no {registry.kind if registry else 'object'} of a spec"
         notes.problems.unsupported(place, text, "use one of Keras's, and save the model again")

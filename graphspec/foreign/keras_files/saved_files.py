@@ -413,6 +413,7 @@ def _add_statistics(owner: Owner, entry: dict[str, Any], saved: Saved, notes: No
         return
     arrays = [item for item in saved.weights.arrays(owner) if item.role in ("", "mean", "variance")][:2]
     if len(arrays) < 2:
+        notes.say(f"'{owner.layer.name}' has no statistics in the file: it learns them from the training rows")
         return
     if any(np.prod(item.shape, dtype=float) > _MAX_STATISTICS for item in arrays):
         notes.problems.check()

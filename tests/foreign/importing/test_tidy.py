@@ -13,6 +13,7 @@ from graphspec.base.errors import GivenText
 from graphspec.engine.compiler.check import check
 from graphspec.foreign.importing.importer import difference
 from graphspec.foreign.importing.tidy import Tidied, rounded, tidy
+from graphspec.language.names import snake_case
 from graphspec.language.write import write_yaml
 
 
@@ -139,6 +140,56 @@ def test_long_values_become_variables() -> None:
     found, _ = tidied(network(*layers))
     assert found.data["vars"] == {"variance_scaling": {k: v for k, v in uniform.items() if k != "seed"}}
     assert {entry.get("kernel_initializer") for entry in found.data["layers"]} == {"${variance_scaling}", None}
+
+
+Step = tuple[str, dict[str, Any]]
+DENSE: Step = ("Dense", {"units": 8})
+NORM: Step = ("LayerNormalization", {})
+RELU: Step = ("ReLU", {})
+DROP: Step = ("Dropout", {"rate": 0.5})
+SKIP: Step = ("Add", {"inputs": ["<", ""]})
+GATE: Step = ("Multiply", {"inputs": ["<", ""]})
+ATTEND: Step = ("MultiHeadAttention", {"num_heads": 2, "key_dim": 4, "inputs": ["", ""]})
+CONV = {"filters": 4, "kernel_size": 3, "padding": "same"}
+
+
+def repeated(copies: int, *motif: Step) -> list[dict[str, Any]]:
+    """Copies of a chain with the names that Keras gives. `<` is the chain's input; a function is called with the copy."""
+    layers: list[dict[str, Any]] = []
+    for copy in range(copies):
+        start = above = layers[-1]["name"] if layers else "x"
+        for kind, options in motif:
+            entry = {"inputs": [above]} | {k: v(copy) if callable(v) else v for k, v in options.items()}
+            entry["inputs"] = [start if name == "<" else above if name == "" else name for name in entry["inputs"]]
+            same = sum(other["type"] == kind for other in layers)
+            above = f"{snake_case(kind)}_{same}" if same else snake_case(kind)
+            layers.append({"name": above, "type": kind} | entry)
+    return layers
+
+
+@pytest.mark.parametrize(
+    ("shape", "layers", "block", "first"),
+    [
+        ([8], repeated(4, DENSE, NORM, RELU, SKIP), "residual", {"repeat": 3}),
+        ([8], repeated(4, DENSE, NORM, ("Add", {"inputs": ["", 2.0]}), GATE), "gated", {"repeat": 3}),
+        ([6, 8], repeated(5, ATTEND, NORM, SKIP, DENSE, RELU, DENSE), "transformer", {"repeat": 4}),
+        ([32, 32, 4], repeated(4, ("Conv2D", CONV | {"strides": 2}), NORM, RELU, DROP), "down", {"repeat": 3}),
+        (  # one size of two is a parameter
+            [9, 9, 4],
+            repeated(9, ("Conv2D", CONV | {"kernel_size": lambda k: [3, 1 if k < 3 else 5]}), NORM, RELU, DROP),
+            "conv_norm_relu",
+            {"params": {"kernel_size": 1}, "repeat": 3},
+        ),
+    ],
+)
+def test_blocks_are_called_what_they_do(shape: Any, layers: Any, block: str, first: dict[str, Any]) -> None:
+    heads = {"y": {"layer": layers[-1]["name"]}}
+    found, _ = tidied(
+        {"graphspec": 1, "name": "n", "inputs": {"x": {"shape": shape}}, "layers": layers, "outputs": heads}
+    )
+    assert [*found.data["blocks"]] == [block]
+    entry = found.data["layers"][0]
+    assert {key: entry.get(key) for key in ("block", *first)} == {"block": block, **first}
 
 
 def test_numbers_of_float32_are_short_again() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from trust.hostile_files.hdf5 import file_of
@@ -28,6 +29,23 @@ def test_a_model_that_can_be_imported(name: str, data: bytes, tmp_path: Path) ->
     assert record["made_by"] == ("Keras 3.15.1" if has_weights else "Keras")
     (use,) = record["uses"]
     assert (use["possible"], use["reasons"], use["how"]) == (True, [], f"graphspec import {name} -o net.yaml")
+
+
+FUNCTION = {"module": "builtins", "class_name": "function", "config": "mean_squared_error"}
+ADAM = {"module": "keras.optimizers", "class_name": "Custom>Adam", "config": {}}
+
+
+@pytest.mark.parametrize(
+    ("compiled", "shown"),
+    [
+        ({"loss": FUNCTION, "optimizer": ADAM}, {"loss": "mean_squared_error", "optimizer": "Adam"}),
+        ({"loss": {"dense": "mse"}, "optimizer_config": ADAM}, {"optimizer": "Adam"}),
+        (3, {}),
+    ],
+)
+def test_what_a_model_was_compiled_with(compiled: Any, shown: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "net.json").write_bytes(text(base() | {"compile_config": compiled}))
+    assert keras_record(tmp_path / "net.json")["training"] == shown
 
 
 def test_everything_that_is_unsupported_is_listed_with_its_place(tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_sizes_that_must_be_fixed(tmp_path: Path) -> None:
     [
         (outside("w.bin"), "which does not exist"),
         (model([helper.make_node("Relu", ["x"], ["y"])], inputs=[value("x", ["n"], 14)]), "cannot be fed"),
+        (
+            model([helper.make_node("Cast", ["x"], ["y"], to=14)], outputs=[value("y", ["batch", 4], 14)]),
+            "its output 'y' complex64(batch, 4) is of no type of a spec",
+        ),
+        (
+            model([helper.make_node("Relu", ["x"], ["y"])], inputs=[value("x", [])], outputs=[value("y", [])]),
+            "it has no input with a batch axis",
+        ),
         (model([helper.make_node("Evil", ["x"], ["y"])]), "No Op registered for Evil"),
     ],
 )
@@ -62,3 +70,10 @@ def test_what_keeps_a_file_from_being_a_layer(found: object, words: str, tmp_pat
     assert not frozen["possible"]
     assert not unfrozen["possible"]
     assert words in frozen["reasons"][0]["message"]
+
+
+def test_large_files_are_left_to_validate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.foreign.inspecting.onnx_uses.MAX_BYTES", 10)
+    frozen, unfrozen = onnx_uses(write(tmp_path / "a.onnx", dense()))
+    assert (frozen["possible"], unfrozen["possible"]) == (True, False)
+    assert unfrozen["reasons"][0]["message"].endswith("MiB: `validate` finds out")

@@ -295,6 +295,261 @@ def test_a_file_that_contradicts_itself_is_invalid(tmp_path: Path, config: Any, 
     assert said in message
 
 
+def thing(cls: str, module: str = "keras.layers", **config: Any) -> Config:
+    """An object among the arguments of a layer, or of what a model was compiled with."""
+    return {"module": module, "class_name": cls, "config": config, "registered_name": None}
+
+
+def inner(*layers: Config, inputs: Any = None, **kwargs: Any) -> Config:
+    """A model `look` among the layers of another one, and how that calls it: on `x`, unless inputs are given."""
+    found = model([source("a"), *layers], [layers[-1]["name"], 0, 0], ["a", 0, 0], "look")
+    return found | {"name": "look", "inbound_nodes": [{"args": [inputs or tensor("x")], "kwargs": kwargs}]}
+
+
+def old_model(*layers: Config, inputs: Any = (("x", 0, 0),)) -> Config:
+    """A model of Keras 2 on `x`, whose output is that of the last layer."""
+    made = model([OLD_INPUT, *layers], [[layers[-1]["name"], 0, 0]], inputs)
+    return {"class_name": "Functional", "config": made["config"], "name": "look"}
+
+
+def after(*layers: Config, shape: Any = (None, 4), call: int = 0) -> Config:
+    """A model of `x` and these layers, whose output is that of the last one."""
+    return model([source("x", shape), *layers], [layers[-1]["name"], call, 0])
+
+
+def given(**config: Any) -> Config:
+    """A model whose input has other settings."""
+    return model([layer("InputLayer", "x", {"batch_shape": [8, 4]} | config), dense("d", [tensor("x")])], ["d", 0, 0])
+
+
+OLD_INPUT = old("InputLayer", "x", [], batch_input_shape=[None, 4])
+OLD_NORM = old("BatchNormalization", "norm", [[["x", 0, 0, {}]]])
+OLD_DROP = old("Dropout", "drop", [[["norm", 0, 0, {}]]], rate=0.5)
+DROP = layer("Dropout", "drop", {"rate": 0.5}, [tensor("d")])
+NORM = layer("BatchNormalization", "norm", {}, [tensor("a")])
+STEPS = (None, 5, 4)
+X = tensor("x")
+
+
+def timed(wrapped: Config, **config: Any) -> Config:
+    return after(layer("TimeDistributed", "steps", {"layer": wrapped} | config, [tensor("x")]), shape=STEPS)
+
+
+@pytest.mark.parametrize(
+    ("config", "place", "said"),
+    [
+        (timed(inner(operation("Add", "plus", [tensor("a"), 1.0]))), "'plus'", "is a function in a model that a TimeDis"),
+        (timed(inner(layer("Dot", "dot", {"axes": 1}, [[tensor("a"), tensor("a")]]))), "'dot'", "has 2 inputs in a model"),
+        (after(layer("Bidirectional", "bi", {"layer": inner(NORM)}, [tensor("x")])), "'bi'", "wraps the model 'look'"),
+        (old_model(OLD_NORM, old("Dropout", "d", [[["norm", 0, 0, {"training": True}]]])), "'d'", "acts at inference, too"),
+        (old_model(old_model(OLD_NORM) | {"inbound_nodes": [[["x", 0, 0, {"training": True}]]]}), "'look'", "acts at infer"),
+        (
+            after(layer("GRU", "g", {"units": 4}, [X], ([X], {"initial_state": tensor("g")})), shape=STEPS),
+            "'g'",
+            "called again with `initial_state`",
+        ),
+        (after(layer("RNN", "r", {"cell": thing("My", "my.code")}, [X]), shape=STEPS), "cell", "the cell My, which"),
+        (after(layer("Dense", "d", {"units": 4, "zero": 3}, [X])), "'d'", "has `zero: 3`, which Dense cannot have"),
+        (after(dense("d", [tensor("x")], kernel_regularizer=thing("My", "my.code"))), "kernel_regul", "My, no regularizer"),
+        (after(layer("LSTM", "l", {"units": 2, "return_state": 3}, [tensor("x")]), shape=STEPS), "'l'", "`return_state`"),
+        (after(operation("GetItem", "part", [tensor("x"), tensor("x")])), "'part'", "takes a part that depends on values"),
+        (after(operation("Sum", "sum", [tensor("x")], axis=1, odd=4)), "'sum'", "has `odd: 4`, which ops.sum cannot have"),
+        (model([source(), source("h")], ["x", 0, 0], ["x", 0, 0]), "'h'", "'h' is none of the model's inputs"),
+        (after(inner(layer("Conv1D", "c", {"filters": 1, "kernel_size": 9}, [tensor("a")])), call=1), "'c'", "rank-3 data"),
+        (after(inner(NORM, inputs=[tensor("x")] * 2), call=1), "'look'", "has 1 input, and is called with 2"),
+        (given(batch_shape=None), "'x'", "the input 'x' has no shape"),
+        (given(dtype="complex64"), "'x'", "the input 'x' has the dtype complex64"),
+        (given(ragged=True), "'x'", "the input 'x' is ragged"),
+        (old_model(old("Add", "sum", [[["x", 0, 0, {}], ["_CONSTANT", -1]]])), "'sum'", "an input of 'sum' is not readable"),
+    ],
+)  # fmt: skip
+def test_a_part_that_a_spec_cannot_have_is_said(tmp_path: Path, config: Any, place: str, said: str) -> None:
+    found = problems(tmp_path, config)
+    assert [path for _, path, message in found if place in path and said in message], found
+
+
+CAT = layer("Concatenate", "cat", {"axis": 1}, [[tensor("drop"), tensor("a")]])
+PARTS = (dense("d", [tensor("a")]), DROP, CAT)
+WITHIN = inner(dense("d", [tensor("a")]), inputs=tensor("a")) | {"name": "within"}
+LOOKED = layer("Embedding", "e", {"input_dim": 5, "output_dim": 2}, [tensor("f", shape=[None, 4])])
+CELLS = [thing("LSTMCell", units=2), thing("GRUCell", units=3)]
+WRITTEN_CELLS = [{"type": "LSTMCell", "units": 2}, {"type": "GRUCell", "units": 3}]
+NESTED = [thing("Sequential", layers=[source("x"), dense("d")]), dense("e")]
+MAE, NAMED_MAE = (thing(f"Mean{kind}Error", "keras.metrics", name="mae") for kind in ("Absolute", "Squared"))
+DICT = model(
+    [source("b"), source("a"), layer("Subtract", "s", {}, [[tensor("a"), tensor("b")]])],
+    ["s", 0, 0],
+    {"p": ["a", 0, 0], "q": ["b", 0, 0]},
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "entries", "note"),
+    [
+        (
+            timed(inner(*PARTS)),
+            {"d": {"layer": {"type": "Dense", "units": 4}}, "cat": {"axis": 2}, "drop": {"type": "Dropout", "rate": 0.5}},
+            "",
+        ),
+        (timed(inner(*PARTS), trainable=False), {"steps": {"trainable": False}}, ""),
+        (timed(inner(WITHIN)), {"within": {"block": "within"}, "d": {"layer": {"type": "Dense", "units": 4}}}, ""),
+        (
+            after(layer("ReLU", "f", {}, [tensor("x")]), LOOKED),
+            {"e_ids": {"type": "ops.cast", "dtype": "int64", "inputs": "f"}, "e": {"inputs": "e_ids"}},
+            "",
+        ),
+        (
+            after(layer("BatchNormalization", "n", {}, ([tensor("x")], {"training": False}))),
+            {"n": {"type": "BatchNormalization"}},
+            "'n' is called with `training=False`, which Keras 3's `fit` ignores",
+        ),
+        (
+            after(inner(NORM, training=False), call=1),
+            {"look": {"block": "look"}},
+            "the model 'look' is called with `training=False`, which Keras 3's `fit` ignores",
+        ),
+        (
+            old_model(old_model(OLD_NORM, OLD_DROP) | {"inbound_nodes": [[["x", 0, 0, {"training": False}]]]}),
+            {"norm": {"trainable": False}, "drop": None},
+            "drop is left out",
+        ),
+        (
+            model(
+                [source("x"), source("y"), DICT | {"inbound_nodes": [{"args": [{"q": tensor("x"), "p": tensor("y")}]}]}],
+                ["net", 1, 0],
+                [["x", 0, 0], ["y", 0, 0]],
+            ),
+            {"net": {"inputs": ["y", "x"]}},
+            "",
+        ),
+        (
+            after(layer("RNN", "r", {"cell": thing("StackedRNNCells", cells=CELLS)}, [tensor("x")]), shape=STEPS),
+            {"r": {"cell": {"type": "StackedRNNCells", "cells": WRITTEN_CELLS}}},
+            "",
+        ),
+        (after(layer("ThresholdedReLU", "t", {"theta": 2.0}, [tensor("x")])), {"t": {"type": "ReLU", "threshold": 2.0}}, ""),
+        (
+            after(dense("d", [tensor("x")], kernel_initializer=thing("My", "my.code"))),
+            {"d": {"kernel_initializer": None}},
+            "the initializer My is left out",
+        ),
+        (after(layer("Normalization", "n", {"mean": [1.0], "variance": [2.0]}, [tensor("x")])), {"n": {"mean": [1.0]}}, ""),
+        (given(sparse=True), {"d": {"inputs": "x"}}, "input 'x' is sparse in the file"),
+        (given(), {"d": {"inputs": "x"}}, "input 'x' has a batch of 8 rows in the file"),
+        (after(layer("Add", "s", {}, [{"b": tensor("x"), "a": 2.0}])), {"s": {"inputs": [2.0, "x"]}}, ""),
+        (
+            old_model(
+                old("Reshape", "steps", [[["x", 0, 0, {}]]], target_shape=[2, 2]),
+                old("InputLayer", "h", [], batch_input_shape=[None, 3]),
+                old("GRU", "g", [[["steps", 0, 0, {}], ["h", 0, 0, {}]]], units=3),
+                inputs=[["x", 0, 0], ["h", 0, 0]],
+            ),
+            {"g": {"inputs": "steps", "initial_state": ["h"]}},
+            "",
+        ),
+        (
+            old_model(old("TFOpLambda", "n", [["x", 0, 0, {"epsilon": 1e-12}]], function="math.l2_normalize")),
+            {"n": {"type": "ops.normalize", "axis": -1}},
+            "",
+        ),
+        (
+            old_model(old("TFOpLambda", "s", [["_CONSTANT_VALUE", -1, 2.0, {"y": ["x", 0, 0]}]], function="math.subtract")),
+            {"s": {"inputs": [2.0, "x"]}},
+            "",
+        ),
+        (old_model(old("Add", "s", [{"b": ["x", 0, 0], "a": ["x", 0, 0]}])), {"s": {"inputs": ["x", "x"]}}, ""),
+        (
+            {"class_name": "Sequential", "config": [old("Dense", "d", [], units=3, batch_input_shape=[None, 4])]},
+            {"d": {"units": 3}},
+            "",
+        ),
+        (
+            {"class_name": "Sequential", "config": {"layers": NESTED}},
+            {"d": {"units": 4}, "e": {"units": 4}},
+            "",
+        ),
+    ],
+)  # fmt: skip
+def test_a_part_is_written_as_a_spec_has_it(tmp_path: Path, config: Any, entries: dict[str, Any], note: str) -> None:
+    found = imported(tmp_path, config)
+    lists = [found.data["layers"], *(block["layers"] for block in found.data.get("blocks", {}).values())]
+    written = {entry["name"]: entry for each in lists for entry in each}
+    got = {
+        name: written.get(name) and {key: written[name].get(key) for key in keys or ()}
+        for name, keys in entries.items()
+    }
+    assert got == entries
+    assert note in " ".join(found.notes)
+    gs.compile(found.data)
+
+
+def test_a_frozen_model_is_frozen_but_for_what_it_shares(tmp_path: Path) -> None:
+    config = after(dense("d", [tensor("x")], [tensor("d")]), call=1)
+    config["config"]["trainable"] = False
+    found = imported(tmp_path, config).data["layers"]
+    assert [(entry.get("trainable"), entry.get("share")) for entry in found] == [
+        (False, None),
+        (None, found[0]["name"]),
+    ]
+
+
+def optimizer(cls: str, module: str = "keras.optimizers", **config: Any) -> Config:
+    return thing(cls, module, **config)
+
+
+@pytest.mark.parametrize(
+    ("compiled", "head", "trained", "note"),
+    [
+        (
+            {"optimizer": optimizer("LossScaleOptimizer", inner_optimizer=optimizer("SGD")), "loss": "mse"},
+            {"loss": "mse"},
+            {"optimizer": {"type": "SGD"}},
+            "the LossScaleOptimizer is left out: training is in float32",
+        ),
+        ({"optimizer": optimizer("LossScaleOptimizer"), "loss": "mse"}, {"loss": "mse"}, None, "the LossScaleOptimizer"),
+        (
+            {"optimizer": "mine", "loss": "my_loss", "metrics": ["mae"]},
+            {},
+            None,
+            "the loss of head 'd' is left out: a spec has no loss 'my_loss'",
+        ),
+        ({"optimizer": "mine", "loss": 3}, {}, None, "the loss of head 'd' is left out: a spec has no loss 3"),
+        ({"optimizer": "mine", "loss": "mse"}, {"loss": "mse"}, None, "a spec has no optimizer 'mine'"),
+        ({"loss": "mse", "metrics": [None, "mae"]}, {"loss": "mse", "metrics": ["mae"]}, None, ""),
+        (
+            {"optimizer": optimizer("SGD", odd=5), "loss": "mse"},
+            {"loss": "mse"},
+            {"optimizer": {"type": "SGD"}},
+            "the optimizer has `odd: 5`, which SGD cannot have; it is left out",
+        ),
+        (
+            {"optimizer": optimizer("SGD", learning_rate=-1), "loss": "mse"},
+            {"loss": "mse"},
+            None,
+            "the optimizer is left out: `learning_rate` of SGD in `training` must be >= 0, not -1",
+        ),
+        (
+            {"loss": "ctc", "metrics": ["accuracy"], "loss_weights": 2.0},
+            {},
+            None,
+            "loss of head 'd' left out: ctc of head 'd' needs values (batch, time, classes)",
+        ),
+        (
+            {"loss": "mse", "metrics": ["mae", MAE, NAMED_MAE]},
+            {"loss": "mse"},
+            None,
+            "metrics of head 'd' left out: metric 'mae' of head 'd' would be logged as 'mae'",
+        ),
+    ],
+)  # fmt: skip
+def test_what_it_was_compiled_with(
+    tmp_path: Path, compiled: Config, head: Config, trained: Config | None, note: str
+) -> None:
+    found = imported(tmp_path, after(dense("d", [tensor("x")])) | {"compile_config": compiled})
+    assert (found.data["outputs"], found.data.get("training")) == ({"d": head}, trained)
+    assert note in " ".join(found.notes)
+
+
 def test_a_model_without_a_shape_is_said(tmp_path: Path) -> None:
     config = {"class_name": "Sequential", "config": {"name": "s", "layers": [dense("d")]}}
     assert any("before its input had a shape" in message for _, _, message in problems(tmp_path, config))
