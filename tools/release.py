@@ -38,7 +38,9 @@ ROOT = Path(__file__).parent.parent
 RECIPE = "tools/conda/recipe.yaml"
 CONDA = {"duckdb": "python-duckdb"}  # names of conda-forge that are not those of Python's index
 SAMPLE = ("tests/language", "tests/graph/ir")  # quick tests that the source archive passes
-FREE = {"MIT", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Apache-2.0", "ISC", "PSF-2.0", "Zlib", "CC0-1.0", "MPL-2.0"}
+FREE = {"MIT", "BSD-2-Clause", "BSD-3-Clause", "0BSD", "Apache-2.0", "ISC", "PSF-2.0", "Zlib", "CC0-1.0", "MPL-2.0"} | {
+    "BSD License"  # older metadata do not say which one; all are free
+}
 """Licences of what may be installed with a package under MIT."""
 _NAMED = {  # what older metadata write, and its identifier of SPDX
     "MIT License": "MIT",

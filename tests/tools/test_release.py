@@ -129,6 +129,7 @@ def test_what_is_installed_with_it_is_free() -> None:
         ({"License-Expression": "GPL-3.0-only OR MIT"}, "GPL-3.0-only OR MIT", True),
         ({"License-Expression": "MIT AND GPL-3.0-only"}, "MIT AND GPL-3.0-only", False),
         ({"Classifier": "License :: OSI Approved :: MIT License"}, "MIT", True),
+        ({"Classifier": "License :: OSI Approved :: BSD License"}, "BSD License", True),  # networkx 3.4
         ({"Classifier": "License :: OSI Approved", "License": "3-Clause BSD License"}, "BSD-3-Clause", True),
         ({"License": "GNU General Public License\nand all of its text"}, "GNU General Public License", False),
         ({"Name": "without"}, None, False),
