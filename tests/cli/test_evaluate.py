@@ -62,7 +62,7 @@ def test_evaluate_other_rows(run: Path) -> None:
         ("a.onnx --data bad.npz", 1, "a.onnx: error[GS505]: array 'features' of 'bad.npz' has no value in 9 of 9 rows"),
         ("a.onnx --data gone", 2, "gone does not exist; name the folder or the file of the data"),
         ("run --data gone", 2, "gone does not exist; name the folder or the file of the data"),
-        ("run --data run", 2, "run has no file test.npz, which `data.test` names"),
+        ("run --data run", 2, "run has no 'test.npz', the test data of the spec"),
         ("copy/run", 1, "= help: if the data have moved, add `--data DIR` with their folder"),
         ("copy/run --data .", 0, ""),
     ],
