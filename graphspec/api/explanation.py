@@ -139,8 +139,6 @@ class Explanation:
         return text.getvalue()
 
     def __repr__(self) -> str:
-        if not len(self):
-            return "<graphspec.Explanation of no rows>"
         parts = ", ".join(f"{c.name} {c.value:+.4g}" for c in self.top(0, _SHOWN))
         more = f" and of {count(len(self) - 1, 'other row')}" if len(self) > 1 else ""
         return printable(f"<graphspec.Explanation of {self.answer(0)}{more}: {parts}, …>")

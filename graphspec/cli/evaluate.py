@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from graphspec.base.errors import NOWHERE, SpecError, UsageError
+from graphspec.base.files import DATA_SUFFIXES, suffix_of
 from graphspec.base.libraries import has_folder
 from graphspec.base.text import shell
 from graphspec.cli.console import out
@@ -126,6 +127,8 @@ def _with_data(spec: Spec, target: Path, place: Path, part: DataPart) -> Spec:
 
     name = _read(spec, part)
     own = spec.data.get(name)
+    if not place.exists() and suffix_of(place) not in DATA_SUFFIXES:
+        return moved(spec, place)  # it says that there is no such folder
     if place.is_dir() and own is not None:
         try:
             return moved(spec, place, only=name)

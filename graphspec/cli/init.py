@@ -273,7 +273,7 @@ def _from_tags(path: Path, source: Path, target: str | None, *, required: bool) 
         if not (of_lists or required):
             return False
         if not of_lists:
-            raise UsageError(f"{source}: '{target}' has no lists: of tags, each row is a list, one for each token")
+            raise UsageError(f"{source}: '{target}' has no lists of tags, one for each token; leave out --kind")
         file = relative(source, path)
         filled = tags(_template(Kind.tags), profile(table), table.relation(), target, [file, *form])
     _write(path, filled.text, filled.found, "read its comments", filled.warnings)

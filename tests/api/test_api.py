@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import operator
+import re
 import signal
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +102,23 @@ def test_weights_are_copies_in_kerass_layout() -> None:
 
 
 @pytest.mark.parametrize(
+    "assign",
+    [
+        lambda w: operator.setitem(w, "hidden/kernel", 7),
+        lambda w: w.update({"hidden/kernel": 7}),
+        lambda w: w.setdefault("hidden/gain", 7),
+        lambda w: operator.ior(w, {"hidden/kernel": 7}),
+    ],
+)
+def test_weights_are_not_assigned_to(assign: Callable[[Any], Any]) -> None:
+    weights = gs.compile(dense_spec()).weights
+    with pytest.raises(gs.UsageError, match=r"call `model.set_weights\(\{'hidden/\w+': array\}\)`, or edit `dict\("):
+        assign(weights)
+    for own in (dict(weights), weights.copy(), copy.deepcopy(weights), weights | {}):
+        assign(own)
+
+
+@pytest.mark.parametrize(
     ("given", "says"),
     [
         ({"hiden/kernel": np.zeros((4, 8))}, "did you mean 'hidden/kernel'"),
@@ -123,6 +143,33 @@ def test_sample_weights_and_class_weights_agree() -> None:
     plain = gs.compile(dense_spec())
     plain.fit(x, y, verbose=0)
     assert not np.array_equal(plain.weights["hidden/kernel"], by_row.weights["hidden/kernel"])
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"class_weight": {0: 1.0}}, "with several heads, `class_weight` must be {head: {class: weight}}"),
+        ({"class_weight": {"sam": {0: 1.0}}}, "`class_weight` has an unknown head 'sam'; did you mean 'same'?"),
+        ({"class_weight": {"zebra": "balanced"}}, "unknown head 'zebra'; give those of same and gap"),
+        ({"class_weight": {"gap": {0: 1.0}}}, "head 'gap' cannot have class weights"),
+        ({"class_weight": {"same": "balancd"}}, "with several heads, `class_weight` must be"),
+        ({"callbacks": [gs.callbacks.EarlyStopping]}, "contains the class EarlyStopping; create the object"),
+    ],
+)
+def test_wrong_arguments_of_fit(given: dict[str, Any], says: str) -> None:
+    with pytest.raises((gs.UsageError, gs.SpecError), match=re.escape(says)):
+        gs.compile(two_heads_spec()).fit(*pairs(), epochs=1, verbose=0, **given)
+    with pytest.raises(gs.UsageError, match=r"`sample_weight` requires `x` and `y`; in data files use `<head>_sample"):
+        gs.compile(two_heads_spec()).fit(sample_weight=np.ones(30))
+
+
+def test_class_weights_of_a_head_multiply_its_sample_weights() -> None:
+    x, y = pairs()
+    by_class, by_row = gs.compile(two_heads_spec()), gs.compile(two_heads_spec())
+    given = np.linspace(0, 1, len(y["same"]), dtype=np.float32)
+    by_class.fit(x, y, class_weight={"same": {0: 3.0}}, sample_weight={"same": given}, verbose=0)
+    by_row.fit(x, y, sample_weight={"same": given * np.where(np.ravel(y["same"]) == 0, 3, 1)}, verbose=0)
+    assert all(np.array_equal(by_class.weights[n], by_row.weights[n]) for n in by_row.weights)
 
 
 def test_a_frozen_layer_stays() -> None:

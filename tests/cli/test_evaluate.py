@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ def last_epoch(run: Path, prefix: str) -> dict[str, float]:
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A trained run with its data beside it."""
     folder = tmp_path_factory.mktemp("run")
-    assert graphspec("train", project(folder), "--out", folder / "run").exit_code == 0
+    assert graphspec("train", project(folder), "--out", folder / "run", "--export", folder / "a.onnx").exit_code == 0
     return folder / "run"
 
 
@@ -52,6 +53,28 @@ def test_evaluate_other_rows(run: Path) -> None:
     result = graphspec("evaluate", run, "--data", "missing.npz")
     assert result.exit_code == 1
     assert "error[GS501]" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "says"),
+    [
+        ("a.onnx", 2, "a.onnx contains no data, only the names of its data files; add `--data DIR` or `--data FILE`"),
+        ("a.onnx --data bad.npz", 1, "a.onnx: error[GS505]: array 'features' of 'bad.npz' has no value in 9 of 9 rows"),
+        ("a.onnx --data gone", 2, "gone does not exist; name the folder or the file of the data"),
+        ("run --data gone", 2, "gone does not exist; name the folder or the file of the data"),
+        ("run --data run", 2, "run has no 'test.npz', the test data of the spec"),
+        ("copy/run", 1, "= help: if the data have moved, add `--data DIR` with their folder"),
+        ("copy/run --data .", 0, ""),
+    ],
+)
+def test_data_that_are_elsewhere(
+    words: str, status: int, says: str, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(run.parent)
+    np.savez("bad.npz", features=np.full((9, 4), np.nan, np.float32), answer=np.zeros(9, np.int64))
+    shutil.copytree("run", "copy/run", dirs_exist_ok=True)
+    result = graphspec("evaluate", *words.split())
+    assert (result.exit_code, says in result.stderr) == (status, True), result.stderr
 
 
 @pytest.mark.parametrize(

@@ -324,6 +324,8 @@ def test_the_form_with_the_best_held_out_answers_is_kept(tmp_path: Path, monkeyp
         (["--from", "penguins.csv", "--target", "specis"], "has no column 'specis': did you mean 'species'?"),
         (["--from", "penguins.csv", "--target", "species", "--kind", "images"], "not --kind images"),
         (["--from", "penguins.csv", "--target", "species", "--kind", "regression"], "has texts in column 'species'"),
+        (["--from", "penguins.csv", "--target", "species", "--kind", "tags"], "'species' has no lists of tags"),
+        (["--from", ".", "--kind", "binary"], "a spec from a folder is images or text, not --kind binary"),
         (["--from", "missing.csv", "--target", "x"], "missing.csv does not exist"),
         (["--from", "a.npz", "--target", "x"], "a.npz is no table: a spec is made from .csv, .tsv, .jsonl, .parquet"),
         (["--from", "empty.csv", "--target", "x"], "empty.csv is empty"),

@@ -61,11 +61,15 @@ def test_a_wrong_spec_is_reported_by_one_process(monkeypatch: pytest.MonkeyPatch
     assert "missing.yaml" in missing.stderr
 
 
-def test_the_workers_of_ranks_are_not_chosen(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [("workers=auto", "the spec has `workers: auto`"), ("seeds=2", "--mpi trains no copies or forms: leave it out")],
+)
+def test_what_ranks_do_not_train(change: str, says: str, spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("graphspec.cli.ranks._in_job", lambda command, launch, options: command())
-    result = graphspec("train", spec, "--mpi", "--set", "training.workers=auto")
+    result = graphspec("train", spec, "--mpi", "--set", f"training.{change}")
     assert result.exit_code == 2
-    assert "the spec has `workers: auto`" in " ".join(result.stderr.split())
+    assert says in " ".join(result.stderr.split())
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from commands import SPEC, graphspec, project
 
+from graphspec.base.errors import UsageError
 from graphspec.cli import progress
 from graphspec.engine.runtime.running_metrics import RunningMetrics
 from graphspec.engine.training.checkpoint import load_arrays
@@ -386,6 +387,44 @@ def test_a_signature_of_the_exported_file(spec: Path) -> None:
     again = graphspec("export", "runs/tiny", "-o", "again.onnx", "--signature", "again.json")
     assert again.exit_code == 0
     assert json.loads(Path("again.json").read_text()) == json.loads(Path("tiny.json").read_text())
+
+
+class _CtrlCAtOnce(Lines):
+    """Presses Ctrl-C before the first step."""
+
+    def begin(self, epochs: int, first: int, steps: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(
+    ("observer", "options", "says", "resumed"),
+    [
+        (_CtrlCAtOnce(), [], "interrupted before the first checkpoint; start again", "no checkpoint: starting again"),
+        (_CtrlC(0, 1), ["--set", "training.seeds=2"], "runs/tiny has the checkpoints of its copies", "goes on from its"),
+    ],
+)
+def test_ctrl_c_before_there_is_a_checkpoint_of_the_run(
+    spec: Path, monkeypatch: pytest.MonkeyPatch, observer: Lines, options: list[str], says: str, resumed: str
+) -> None:
+    options = [*options, "--no-report"]
+    with monkeypatch.context() as patch:
+        patch.setattr(progress, "observer_for_stdout", lambda *_: observer)
+        result = graphspec("train", spec, *options)
+    assert result.exit_code == 130
+    assert says in result.stderr
+    again = graphspec(*shlex.split(result.stderr.splitlines()[-1])[1:])
+    assert again.exit_code == 0
+    assert resumed in again.output
+
+
+def test_a_page_that_cannot_be_made_does_not_undo_the_run(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_large(*_: object, **__: object) -> str:
+        raise UsageError("the network is too large for a page")
+
+    monkeypatch.setattr("graphspec.show.page.build.page_of", too_large)
+    result = graphspec("train", spec, "--page", "--no-report")
+    assert result.exit_code == 0
+    assert result.stderr == "warning: the run is complete, but has no page: the network is too large for a page\n"
 
 
 def test_the_command_that_continues_has_the_options(spec: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,11 +61,6 @@ def learning_nodes(spec: Spec) -> list[NodeDecl]:
     return [node for node in spec.nodes if node.share is None and node.layer is not None and node.layer.learns]
 
 
-def learns(spec: Spec) -> bool:
-    """Return whether a layer or a head must still learn from the training rows."""
-    return bool(learning_nodes(spec)) or any(standardizes(head) for head in spec.heads.values())
-
-
 def standardizes(head: HeadDecl) -> bool:
     """Return whether the mean and the deviation of a head's target, or its range, must still be learnt."""
     return head.scale == "standard" and (head.statistics is None or (head.clip is True and head.bounds is None))

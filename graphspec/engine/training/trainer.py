@@ -17,7 +17,7 @@ from graphspec.base.arguments import literal
 from graphspec.base.arrays.calls import settings
 from graphspec.base.arrays.memory import available, free
 from graphspec.base.config import Config, named
-from graphspec.base.errors import Code, Diagnostic, Problems, RunError, SpecError, UsageError
+from graphspec.base.errors import Code, Diagnostic, Problems, RunError, SpecError, UsageError, did_you_mean
 from graphspec.base.files import write_atomic
 from graphspec.base.text import count
 from graphspec.data.batches import BatchLoader, Dataset, as_indices, row_weights
@@ -90,8 +90,11 @@ def _apply_class_weights(
 ) -> None:
     heads = [h for h in model.spec.heads.values() if h.needs_data]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
-    nested = isinstance(class_weight, Mapping) and all(isinstance(v, Mapping | str) for v in class_weight.values())
-    if isinstance(class_weight, Mapping) and nested and set(class_weight) <= {h.name for h in heads}:
+    if isinstance(class_weight, Mapping) and all(isinstance(v, Mapping) or v == "balanced" for v in class_weight.values()):
+        names = [h.name for h in heads]
+        if unknown := [str(name) for name in class_weight if name not in names]:
+            hint = did_you_mean(unknown[0], names) or f"give those of {' and '.join(names)}"
+            raise UsageError(f"`class_weight` has an unknown head '{unknown[0]}'; {hint}")
         by_head = class_weight
     elif class_weight is not None:
         if len(heads) != 1:

@@ -132,6 +132,25 @@ def test_class_ids_of_an_input() -> None:
         model.fit({"x": X, "kind": kinds + 1}, verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("loss", "units", "source", "given"),
+    [
+        ("mse", 1, {"shape": []}, np.arange(48)),  # an axis is added
+        ("sparse_categorical_crossentropy", 3, {"shape": [1]}, np.arange(48).reshape(-1, 1) % 3),  # an axis is dropped
+    ],
+)
+def test_an_input_as_target_gets_the_shape_and_type_of_the_loss(
+    loss: str, units: int, source: dict[str, Any], given: np.ndarray[Any, Any]
+) -> None:
+    inputs = {"x": {"shape": [6]}, "other": {**source, "dtype": "int32"}}
+    layers = [{"name": "y", "type": "Dense", "units": units, "activation": "sigmoid", "inputs": "x"}]
+    own = gs.compile(document(layers, {"y": {"loss": loss, "target": "other"}}) | {"inputs": inputs})
+    by_data = gs.compile(document(layers, {"y": {"loss": loss}}))
+    history = own.fit({"x": X, "other": given.astype(np.int32)}, epochs=2, verbose=0).history
+    assert history == by_data.fit(X, given, epochs=2, verbose=0).history
+    weights_equal(own, by_data)
+
+
 def test_views_of_two_inputs(tmp_path: Path) -> None:
     model = gs.compile(document(SIMCLR, SIMCLR_HEADS) | {"inputs": TWO})
     history = model.fit({"x": X, "other": X[::-1]}, epochs=2, verbose=0).history
@@ -176,12 +195,23 @@ def test_workers_give_the_same_bits_with_shards(heads: dict[str, Any]) -> None:
     weights_equal(*models)
 
 
-DENSE = [{"name": "a", "type": "Dense", "units": 4, "inputs": "x"}, {"name": "y", "type": "Dense", "units": 4}]
+DENSE = [
+    {"name": "a", "type": "Dense", "units": 4, "inputs": "x"},
+    {"name": "y", "type": "Dense", "units": 4},
+    {"name": "turned", "type": "ops.transpose", "inputs": "y"},
+    {"name": "steps", "type": "Reshape", "target_shape": [3, 2], "inputs": "x"},
+]
+MORE = {"text": {"shape": [4], "dtype": "string"}, "ids": {"shape": [3], "dtype": "int64"}}
 ERRORS = [
     ({"y": {"loss": "mse", "target": "nothing"}}, "GS201", "unknown node 'nothing'"),
     ({"y": {"loss": "mse", "target": 3}}, "GS104", "`target`"),
     ({"y": {"loss": "mse", "target": "x"}}, "GS402", "compares with values of shape (N, 6), but MeanSquaredError"),
     ({"y": {"loss": "sparse_categorical_crossentropy", "target": "a"}}, "GS402", "are integers"),
+    ({"y": {"loss": "mse", "target": "text"}}, "GS402", "compares with texts, but a loss compares numbers"),
+    ({"steps": {"loss": "ctc", "target": "ids"}}, "GS402", "CTC needs label sequences with their lengths"),
+    ({"y": {"loss": "value", "target": "x"}, "e": {"layer": "y"}}, "GS402", "but Value compares with nothing"),
+    ({"y": {}, "t": {"layer": ["turned"], "loss": "value"}}, "GS402", "one value per row, but the node has shape (4, N)"),
+    ({"y": {}, "p": {"layer": ["y", "text"], "loss": "cosine"}}, "GS306", "'p' is text, but a head is numbers"),
     ({"y": {"target": "a"}}, "GS105", "has a `target`, but no loss that compares with it"),
     ({"y": {"loss": "mse", "target_gradient": True}}, "GS105", "has `target_gradient`, but no `target`"),
     ({"y": {"loss": "mse", "target": "y", "scale": "standard"}}, "GS105", "cannot have `scale`"),
@@ -199,7 +229,7 @@ ERRORS = [
 @pytest.mark.parametrize(("outputs", "code", "says"), ERRORS, ids=[says[:30] for *_, says in ERRORS])
 def test_what_does_not_fit_is_refused(outputs: dict[str, Any], code: str, says: str) -> None:
     with pytest.raises(SpecError) as error:
-        gs.compile(document(DENSE, outputs))
+        gs.compile(document(DENSE, outputs) | {"inputs": {"x": {"shape": [6]}, **MORE}})
     errors = [d for d in error.value.diagnostics if d.is_error]
     assert [d.code for d in errors] == [code], errors
     assert says in str(errors[0])

@@ -163,6 +163,9 @@ def test_heads_and_classes_that_there_are_not() -> None:
     assert len(simple.explain(rows, rows=256)) == 256
     with pytest.raises(gs.UsageError, match="has no class '9'; the classes are 0 to 2"):
         simple.explain(rows, rows=1, label=9)
+    assert repr(simple.explain(rows, rows=1, label="2")).startswith("<graphspec.Explanation of kind = 2 ")
+    with pytest.raises(gs.UsageError, match="head 'gap' has one value and no classes: leave the class out"):
+        model.explain(x, head="gap", label=1)
     with pytest.raises(gs.SpecError, match="has no rows"):
         simple.explain(rows[:0])
     with pytest.raises(gs.UsageError, match="needs `x`"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from resuming import assert_same_files, assert_same_weights, interrupt, resume, whole
 
 import graphspec as gs
+from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
 from graphspec.engine.training.reporting import Silent
@@ -72,6 +75,54 @@ def test_a_run_interrupted_anywhere_ends_with_the_same_bits(tmp_path: Path, afte
     assert load_checkpoint(tmp_path / "run").state["step"] == after
     assert resume(spec(tmp_path), tmp_path / "run").history == run.history
     assert_same_files(tmp_path / "whole", tmp_path / "run")
+
+
+@pytest.fixture(scope="module")
+def halted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that Ctrl-C ended after the first step of its second epoch, in whose epochs there are six."""
+    folder = tmp_path_factory.mktemp("halted")
+    interrupt(spec(folder), folder / "run", 7)
+    return folder / "run"
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("state", {"epoch": 5}, "epoch 5, step 1 is after the end of the run"),
+        ("state", {"step": 9}, "9 updates do not match epoch 1, step 1"),
+        ("state", {"batch": 2, "step": 8}, "totals of 16 rows do not match step 2"),
+        ("state", {"history": {"loss": [1.0]}}, "its history has other losses or metrics than this run"),
+        (
+            "state",
+            {"history": dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), [0.5, 0.5])},
+            "its history does not have 1 values for every key",
+        ),
+        ("state", {"totals": {"sums": {"kl": 1.0}, "rows": 16, "metrics": [[]]}}, "belong to other losses or metrics"),
+        (
+            "state",
+            {"totals": {"sums": {"loss": 1.0}, "rows": 16, "metrics": [[1.0]]}},
+            "its totals of 'accuracy' have 1 values, not 2",
+        ),
+        ("state", {"callbacks": []}, "it has the state of 0 callbacks, not of 1"),
+        ("state", {"swapped": True}, "'swapped' is true, but the optimizer keeps no averages"),
+        ("state", {"totals": None}, "belongs to a saved model, not to a run: there is no training to resume"),
+        ("arrays", {"weight/more": np.zeros(2, np.float32)}, "'weight/more' does not belong in it"),
+        ("arrays", {"weight/kind/bias": np.zeros(3)}, r"'weight/kind/bias' is F64 of shape \(3,\), not F32 of shape \(3"),
+        ("arrays", {"callback/0/kind/bias": np.zeros(3, np.float32)}, "only some of the weights that callback 1 stores"),
+        ("belongs", {"run": "0" * 64}, "belongs to another run than spec.json beside it"),
+        ("adapted", Adapted(rows=-1), "'rows' must be a number of rows"),
+        ("adapted", Adapted(form=1), "'form' must be a text"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_refused(
+    halted: Path, tmp_path: Path, key: str, value: Any, says: str
+) -> None:
+    run = shutil.copytree(halted, tmp_path / "run")
+    held = load_checkpoint(run)
+    save_checkpoint(run, replace(held, **{key: vars(held)[key] | value if isinstance(value, dict) else value}))
+    model = gs.compile(spec(halted.parent))
+    with pytest.raises(gs.UsageError if "saved" in says else gs.RunError, match=says):
+        model.trainer(Silent(), run).resume(check_resumable(model, run))
 
 
 def test_only_more_epochs_may_be_resumed(tmp_path: Path) -> None:

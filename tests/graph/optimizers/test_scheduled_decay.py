@@ -150,13 +150,26 @@ def test_wrong_decays(decay: Any, code: str, text: str) -> None:
     assert "weight_decay" in str(caught.value)
 
 
-def test_a_sparse_embedding_refuses_a_scheduled_decay_too() -> None:
+EMBEDDING = {"type": "Embedding", "input_dim": 9, "output_dim": 2, "sparse": True}
+
+
+@pytest.mark.parametrize(
+    ("layer", "optimizer", "says"),
+    [
+        (EMBEDDING, {"type": "Adam", "weight_decay": FLAT_COS}, "the `weight_decay` of Adam changes all rows"),
+        (EMBEDDING, {"type": "Adam", "gradient_accumulation_steps": 2}, "`gradient_accumulation_steps` adds up gradients"),
+        (EMBEDDING, {"type": "Muon"}, "Muon updates whole weights"),
+        ({"type": "SpectralNormalization", "layer": EMBEDDING}, {"type": "Adam"}, "weights are not only looked up by ids"),
+    ],
+)
+def test_a_sparse_embedding_refuses_what_changes_all_rows(
+    layer: dict[str, Any], optimizer: dict[str, Any], says: str
+) -> None:
     layers = [
-        {"name": "e", "type": "Embedding", "input_dim": 9, "output_dim": 2, "sparse": True},
+        {"name": "e", **layer},
         {"name": "flat", "type": "Flatten"},
         {"name": "y", "type": "Dense", "units": 1},
     ]
-    training = {"optimizer": {"type": "Adam", "weight_decay": FLAT_COS}}
     spec = {"graphspec": 1, "name": "m", "inputs": {"x": {"shape": [1], "dtype": "int64"}}, "layers": layers}
-    with pytest.raises(SpecError, match="changes all rows"):
-        gs.compile(spec | {"outputs": {"y": {"loss": "mse"}}, "training": training})
+    with pytest.raises(SpecError, match=f"'e' is sparse, but .*{says}"):
+        gs.compile(spec | {"outputs": {"y": {"loss": "mse"}}, "training": {"optimizer": optimizer}})
