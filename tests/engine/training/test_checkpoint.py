@@ -94,7 +94,7 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("state", {"history": {"loss": [1.0]}}, "its history has other losses or metrics than this run"),
         (
             "state",
-            {"history": dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), [0.5, 0.5])},
+            {"history": {key: [0.5, 0.5] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}},
             "its history does not have 1 values for every key",
         ),
         ("state", {"totals": {"sums": {"kl": 1.0}, "rows": 16, "metrics": [[]]}}, "belong to other losses or metrics"),
@@ -107,8 +107,16 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("state", {"swapped": True}, "'swapped' is true, but the optimizer keeps no averages"),
         ("state", {"totals": None}, "belongs to a saved model, not to a run: there is no training to resume"),
         ("arrays", {"weight/more": np.zeros(2, np.float32)}, "'weight/more' does not belong in it"),
-        ("arrays", {"weight/kind/bias": np.zeros(3)}, r"'weight/kind/bias' is F64 of shape \(3,\), not F32 of shape \(3"),
-        ("arrays", {"callback/0/kind/bias": np.zeros(3, np.float32)}, "only some of the weights that callback 1 stores"),
+        (
+            "arrays",
+            {"weight/kind/bias": np.zeros(3)},
+            r"'weight/kind/bias' is F64 of shape \(3,\), not F32 of shape \(3",
+        ),
+        (
+            "arrays",
+            {"callback/0/kind/bias": np.zeros(3, np.float32)},
+            "only some of the weights that callback 1 stores",
+        ),
         ("belongs", {"run": "0" * 64}, "belongs to another run than spec.json beside it"),
         ("adapted", Adapted(rows=-1), "'rows' must be a number of rows"),
         ("adapted", Adapted(form=1), "'form' must be a text"),  # type: ignore[arg-type]
