@@ -70,8 +70,9 @@ def _cells(name: str, found: ColumnProfile | ArrayProfile | FileProfile | None) 
         distinct = f"{len(found.frequent):,}" if found.frequent else ""
         return (name, found.dtype, f"{found.missing:,}", distinct, f"{shape} {values}".strip())
     about, kind = "" if found.exact else "about ", str(found.kind)
-    if found.kind == "list" and found.lengths is not None:
+    if found.kind == "list" and found.lengths is not None:  # whose values are not counted
         kind = f"list of {'–'.join(map(str, dict.fromkeys(found.lengths)))}"
+        return (name, kind, f"{found.absent:,}", "", "")
     return (name, kind, f"{found.absent:,}", f"{about}{found.distinct:,}", _values(found))
 
 

@@ -265,7 +265,7 @@ def _by_step(name: str, array: Array, horizon: int) -> Array:
     if horizon == 1:
         return array
     has = f"'{name}' has {tuple(array.shape[1:])} per window"
-    raise UsageError(f"--last needs a value for each of {horizon} steps: {has}; leave it out")
+    raise UsageError(f"--last needs a value for each of {horizon} steps: {has}; leave out --last")
 
 
 def _with_texts(network: _Network, answer: dict[str, Array], steps: Mapping[str, Array]) -> dict[str, Array]:

@@ -204,8 +204,11 @@ def _finish(work: Work, study: Study, spec: Path, onnx: Path | None, sets: Seque
         if not best:
             if others:
                 return None
-            complain("no trial was trained to its end", "the lines above say why" if trials else "raise --timeout")
-            return 3 if trials else None
+            in_time = bool(trials) or work.until is None
+            gone = "the folders of its trials are gone: begin another search with --out DIR"
+            hint = "raise --timeout" if not in_time else "the lines above say why" if trials else gone
+            complain("no trial was trained to its end", hint)
+            return 3 if in_time else None
         out("best so far:" if others else "best:")
         for trial in best[:_BEST]:
             out(line(trial, plan, width))

@@ -254,6 +254,9 @@ def test_what_cannot_be_learnt_is_said() -> None:
         GraphspecClassifier().export("no.onnx")
     with pytest.raises(gs.SpecError, match="did you mean 'epochs'"):
         GraphspecClassifier(overrides={"training.epoch": 1}).fit(x, y)
+    two = {"hidden": {"layer": "hidden", "loss": "mse"}, **dense_spec()["outputs"]}
+    with pytest.raises(ValueError, match="trains a network with one head: the spec has 2"):
+        GraphspecClassifier(dense_spec(outputs=two)).fit(x, y)
     with pytest.raises(ValueError, match="cannot reshape"):
         GraphspecClassifier(digits(LOSSES[0])).fit(x, y)
 

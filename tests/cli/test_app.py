@@ -206,6 +206,9 @@ def _raise(error: BaseException) -> Callable[[], int]:
     return action
 
 
+LESS = "  = help: use a smaller `batch_size` or smaller layers, or allow the process more memory\n"
+
+
 @pytest.mark.parametrize(
     ("error", "status", "text"),
     [
@@ -215,6 +218,18 @@ def _raise(error: BaseException) -> Callable[[], int]:
         (KeyboardInterrupt(), 130, "interrupted\n"),
         (FileNotFoundError(2, "No such file", "a.bin"), 2, "error: a.bin: No such file\n"),
         (OSError(28, "No space left on device"), 3, "error: No space left on device\n"),
+        (MemoryError(), 3, f"error[GS602]: out of memory\n{LESS}"),
+        (MemoryError("Unable to allocate 8 GiB"), 3, f"error[GS602]: out of memory: Unable to allocate 8 GiB\n{LESS}"),
+        (
+            ImportError("a.so: failed to map segment"),
+            3,
+            f"error[GS602]: out of memory: a.so: failed to map segment\n{LESS}",
+        ),
+        (
+            ModuleNotFoundError("No module", name="graphspec.show"),
+            2,
+            "error: this installation has no `graphspec.show`, which this needs\n  = help: install graphspec as a whole\n",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, BaseException) else None,
 )

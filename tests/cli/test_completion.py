@@ -32,6 +32,7 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
     (tmp_path / "runs" / "net").mkdir(parents=True)
     (tmp_path / "runs" / "net" / "spec.json").write_text("{}", encoding="utf-8")
     (tmp_path / "net.onnx").touch()
+    (tmp_path / ".hidden.yaml").touch()
     (tmp_path / "odd" / "a run").mkdir(parents=True)
 
     def asked(*words: str, shell: str = "bash", **more: str) -> list[str]:
@@ -59,6 +60,9 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ask:
         ("inspect ", []),  # any file: the shell completes it
         ("train net.yaml --out ", []),
         ("init new.yaml --kind t", ["text", "tags", "two-heads"]),
+        ("init new.yaml --like resnet", ["resnet50"]),
+        ("train .h", [".hidden.yaml"]),  # hidden files only for who begins with a dot
+        ("train ", ["broken.yaml", "net.yaml", "odd/", "runs/"]),
         ("explain GS302 GS61", ["GS610", "GS611"]),
         ("export runs/net --target on", ["onnx"]),
         ("train net.yaml --set tr", ["training."]),

@@ -128,6 +128,13 @@ def test_a_table_without_a_spec() -> None:
     assert (part["source"], part["rows"], part["columns"]["Preis (€)"]["numbers"]["high"]) == ("rows.csv", 10, 9.5)
 
 
+def test_lists_have_a_length_and_no_number_of_values(tmp_path: Path) -> None:
+    rows = [{"tokens": ["a"] * (2 + 2 * (k % 2)), "pair": [1, k]} for k in range(4)]
+    (tmp_path / "t.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    lines = [line.split() for line in graphspec("data", tmp_path / "t.jsonl").stdout.splitlines()]
+    assert lines[3:5] == [["tokens", "list", "of", "2–4", "0"], ["pair", "list", "of", "2", "0"]]
+
+
 def test_an_archive_without_a_spec() -> None:
     np.savez("x.npz", pixels=np.zeros((3, 4), np.uint8), digit=np.arange(3))
     lines = graphspec("data", "x.npz").stdout.splitlines()

@@ -59,6 +59,18 @@ def changed(record: list[dict[str, Any]]) -> dict[str, tuple[Any, Any]]:
     return {c["key"]: (c["old"], c["new"]) for c in record}
 
 
+def test_texts_that_are_there_or_not_and_many_shapes(tmp_path: Path) -> None:
+    layers = "".join(f"  - {{name: same{k}, type: Dense, units: {k + 1}, inputs: features}}\n" for k in range(14))
+    layers += "".join(f"  - {{name: more{k}, type: Concatenate, inputs: [hidden, same{k}]}}\n" for k in range(14))
+    old, new = tmp_path / "old.yaml", tmp_path / "new.yaml"
+    old.write_text(SPEC.replace("  - {name: dropped", layers + "  - {name: dropped"), encoding="utf-8")
+    said = old.read_text(encoding="utf-8").replace("Whether two numbers of four add up to more than nothing.", '""')
+    new.write_text(said.replace("units: 8", "units: 6"), encoding="utf-8")
+    told = graphspec("diff", old, new).stdout
+    assert 'description: "Whether two numbers of four add up to more than nothing." → none\n' in told
+    assert "… and 2 more; --json lists all\n" in told
+
+
 @pytest.mark.slow
 def test_equal_specs(folder: Path) -> None:
     result = graphspec("diff", folder / "tiny.yaml", folder / "tiny.yaml")

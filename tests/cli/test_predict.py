@@ -241,6 +241,39 @@ def test_kept_values_are_as_in_the_input(run: Path) -> None:
     assert cells == ["", '{"a": [1, 2.5]}', "true", 'é, "b"']
 
 
+def test_kept_numbers_are_numbers_in_an_archive(run: Path, tmp_path: Path) -> None:
+    rows = [{"features": [1, 2, 3, 4], "id": k, "ok": k > 1, "share": k / 2, "any": k or None} for k in range(3)]
+    text = "".join(f"{json.dumps(row)}\n" for row in rows)
+    kept = [word for name in ("id", "ok", "share", "any") for word in ("--keep", name)]
+    assert graphspec("predict", run, "-", "-o", tmp_path / "p.npz", *kept, stdin=text).exit_code == 0
+    found = arrays_of(tmp_path / "p.npz")
+    assert {name: found[name].tolist() for name in ("id", "ok", "share", "any")} == {
+        "id": [0, 1, 2],
+        "ok": [False, False, True],
+        "share": [0.0, 0.5, 1.0],
+        "any": ["", "1", "2"],
+    }
+
+
+def test_the_last_window_needs_an_answer_for_each_step(tmp_path: Path) -> None:
+    (tmp_path / "s.csv").write_text("t,v\n" + "".join(f"{k},{k % 3}\n" for k in range(30)), encoding="utf-8")
+    windows = {"length": 4, "horizon": 2, "order": "t", "every": 1}
+    spec: dict[str, Any] = {
+        "graphspec": 1,
+        "name": "forecast",
+        "inputs": {"past": {"shape": [4]}},
+        "layers": [{"name": n, "type": "Dense", "units": k, "inputs": "past"} for n, k in (("next", 2), ("trend", 1))],
+        "outputs": {"next": {"loss": "mae"}, "trend": {}},
+        "training": {"epochs": 1},
+        "data": {"train": {"file": "s.csv", "windows": windows, "inputs": {"past": "v"}, "targets": {"next": "v"}}},
+    }
+    (tmp_path / "s.json").write_text(json.dumps(spec), encoding="utf-8")
+    assert graphspec("train", tmp_path / "s.json", "--out", tmp_path / "run", "--no-report").exit_code == 0
+    result = graphspec("predict", tmp_path / "run", tmp_path / "s.csv", "--last")
+    assert result.exit_code == 2
+    assert "for each of 2 steps: 'trend' has (1,) per window; leave out --last" in " ".join(result.stderr.split())
+
+
 def test_columns_of_a_table_are_kept(table_run: Path) -> None:
     table = table_run.parent / "train.csv"
     with table.open(newline="") as file:

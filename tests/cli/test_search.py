@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -42,6 +43,33 @@ def test_a_grid_from_the_first_trial_to_the_exported_file(tmp_path: Path) -> Non
     other = graphspec("search", path, "--set", "training.epochs=3")
     assert other.exit_code == 2
     assert "contains a search of another spec" in other.stderr
+
+
+def test_one_trial_is_the_best_and_is_exported(tmp_path: Path) -> None:
+    path, alone = project(tmp_path, trials=1), ("--no-report", "--set", "training.epochs=1")
+    done = graphspec("search", path, "--export", "best.onnx", *alone)
+    assert done.exit_code == 0, done.stderr
+    said = done.stdout.splitlines()
+    assert (said[1].split(), said[2].split()[0]) == (["val_loss", "settings"], "1")
+    assert said[3:6] == ["1 trial: 1 complete", "best:", said[2]]
+    assert f"page: {Path('runs/tiny-search/search.html')}" in said
+    assert f"best run: {Path('runs/tiny-search/0001')}" in said
+    assert Path("best.onnx").is_file()
+    shutil.rmtree("runs/tiny-search/0001")
+    gone = graphspec("search", path, *alone)
+    assert gone.exit_code == 3
+    assert "the folders of its trials are gone: begin another search with --out DIR" in " ".join(gone.stderr.split())
+
+
+def test_ctrl_c(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pressed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("graphspec.search.trials.train_trial", pressed)
+    done = graphspec("search", project(tmp_path), "--trials", "3")
+    assert done.exit_code == 130
+    command = f"graphspec search {tmp_path / 'tiny.yaml'} --trials 3"
+    assert done.stderr == f"interrupted: all trials can be resumed; go on with\n  {command}\n"
 
 
 @pytest.mark.slow

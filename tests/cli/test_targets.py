@@ -6,8 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import graphspec, project
+
+import graphspec as gs
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +49,27 @@ def test_validate_of_all_three(home: Path) -> None:
     result = graphspec("validate", home / "tiny.onnx", "--data")
     assert result.exit_code == 2
     assert "contains no data" in result.stderr
+
+
+def test_a_spec_that_starts_from_weights_is_used_without_training(home: Path, tmp_path: Path) -> None:
+    weights = gs.load(home / "run").weights
+    np.savez(home / "part.npz", **{name: array for name, array in weights.items() if name.startswith("hidden")})
+    text = (home / "tiny.yaml").read_text(encoding="utf-8")
+    started = "training:\n  initial_weights: {file: part.npz, allow_missing: [answer/*]}"
+    spec = home / "started.yaml"
+    spec.write_text(text.replace("training:", started), encoding="utf-8")
+    known = "initial weights: 2 of 4 from part.npz; 2 start new: answer/kernel, answer/bias\n"
+    assert graphspec("validate", spec).stdout.endswith(known)
+    said = graphspec("summary", spec).stdout
+    assert known in said
+    assert said.splitlines()[-1].split(maxsplit=1) == ["answer/bias", "starts new: not in the file"]
+    for command in (("evaluate", spec), ("predict", spec, home / "test.npz")):
+        done = graphspec(*command)
+        assert (done.exit_code, done.stderr) == (0, f"{known}note: 2 of its weights are new, and not trained\n")
+        assert done.stdout
+    explained = graphspec("predict", spec, home / "test.npz", "--explain")
+    assert explained.exit_code == 2
+    assert "is a spec, but this needs a run; train it first" in " ".join(explained.stderr.split())
 
 
 def test_validate_finds_damage_in_a_run(home: Path, tmp_path: Path) -> None:

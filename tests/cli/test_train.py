@@ -400,7 +400,12 @@ class _CtrlCAtOnce(Lines):
     ("observer", "options", "says", "resumed"),
     [
         (_CtrlCAtOnce(), [], "interrupted before the first checkpoint; start again", "no checkpoint: starting again"),
-        (_CtrlC(0, 1), ["--set", "training.seeds=2"], "runs/tiny has the checkpoints of its copies", "goes on from its"),
+        (
+            _CtrlC(0, 1),
+            ["--set", "training.seeds=2"],
+            "runs/tiny has the checkpoints of its copies",
+            "goes on from its",
+        ),
     ],
 )
 def test_ctrl_c_before_there_is_a_checkpoint_of_the_run(

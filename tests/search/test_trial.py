@@ -12,6 +12,7 @@ import pytest
 from searches import plan_of, project
 
 import graphspec as gs
+from graphspec.engine.training.trainer import Trainer
 from graphspec.search import trials as module
 from graphspec.search.study import MAX_STARTS, Study, Trial
 from graphspec.search.trials import Source, train_trial
@@ -77,6 +78,35 @@ def test_a_trial_that_diverges_has_failed(tmp_path: Path) -> None:
     done = one(study, path, sets=[sgd, "layers.answer.activation=linear", "outputs.answer={loss: mse}"])
     assert done.state == "failed"
     assert done.problem.startswith("GS601: ")
+
+
+def test_a_trial_without_a_value_of_the_objective_has_failed(tmp_path: Path) -> None:
+    path = project(tmp_path)
+    done = one(Study(plan_of(path, tmp_path / "s")), path, sets=["data.validation=null", "training.callbacks=null"])
+    assert (done.state, done.problem) == ("failed", "its history has no 'val_loss'")
+
+
+def test_a_trial_that_needs_too_much_memory_has_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: Trainer) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Trainer, "run", full)
+    path = project(tmp_path)
+    done = one(Study(plan_of(path, tmp_path / "s")), path)
+    assert (done.state, done.problem) == ("failed", "there is too little memory")
+
+
+def test_the_report_of_a_trial_has_the_interval_of_its_value(tmp_path: Path) -> None:
+    path = project(tmp_path, objective="{metric: val_accuracy}")
+    path.write_text(path.read_text(encoding="utf-8").replace("  test: {file: test.npz}\n", ""), encoding="utf-8")
+    study = Study(plan_of(path, tmp_path / "s"))
+    with study.claimed() as trial:
+        assert trial is not None
+        done = train_trial(study, trial, Source(str(path)))
+    assert done.value is not None
+    assert done.between is not None
+    assert 0 <= done.between[0] <= done.value <= done.between[1] <= 1
+    assert (study.folder / "0001" / "report.html").is_file()
 
 
 def test_a_trial_that_kills_its_processes_is_given_up(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ class Weights(dict[str, Array]):
         says = "`model.weights` holds copies: to assign to it would not change the model"
         raise UsageError(f"{says}; call `model.set_weights({{'{known}': array}})`, or edit `dict(model.weights)`")
 
-    update = setdefault = __ior__ = __setitem__  # type: ignore[assignment]
+    update = setdefault = __ior__ = __setitem__
 
     def __reduce__(self) -> tuple[Any, ...]:
         return dict, (dict(self),)

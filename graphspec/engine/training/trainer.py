@@ -90,7 +90,9 @@ def _apply_class_weights(
 ) -> None:
     heads = [h for h in model.spec.heads.values() if h.needs_data]
     by_head: Mapping[str, Any] = {h.name: h.class_weight for h in heads if h.class_weight is not None}
-    if isinstance(class_weight, Mapping) and all(isinstance(v, Mapping) or v == "balanced" for v in class_weight.values()):
+    if isinstance(class_weight, Mapping) and all(
+        isinstance(v, Mapping) or v == "balanced" for v in class_weight.values()
+    ):
         names = [h.name for h in heads]
         if unknown := [str(name) for name in class_weight if name not in names]:
             hint = did_you_mean(unknown[0], names) or f"give those of {' and '.join(names)}"

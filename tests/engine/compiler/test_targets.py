@@ -210,7 +210,11 @@ ERRORS = [
     ({"y": {"loss": "mse", "target": "text"}}, "GS402", "compares with texts, but a loss compares numbers"),
     ({"steps": {"loss": "ctc", "target": "ids"}}, "GS402", "CTC needs label sequences with their lengths"),
     ({"y": {"loss": "value", "target": "x"}, "e": {"layer": "y"}}, "GS402", "but Value compares with nothing"),
-    ({"y": {}, "t": {"layer": ["turned"], "loss": "value"}}, "GS402", "one value per row, but the node has shape (4, N)"),
+    (
+        {"y": {}, "t": {"layer": ["turned"], "loss": "value"}},
+        "GS402",
+        "one value per row, but the node has shape (4, N)",
+    ),
     ({"y": {}, "p": {"layer": ["y", "text"], "loss": "cosine"}}, "GS306", "'p' is text, but a head is numbers"),
     ({"y": {"target": "a"}}, "GS105", "has a `target`, but no loss that compares with it"),
     ({"y": {"loss": "mse", "target_gradient": True}}, "GS105", "has `target_gradient`, but no `target`"),

@@ -11,8 +11,10 @@ from paths import ROOT
 
 import graphspec as gs
 from graphspec.base.arrays.blas import openblas
+from graphspec.base.arrays.cores import usable_cores
 from graphspec.data.signature import user_arrays
 from graphspec.engine.runtime import running_metrics as batches_in_threads
+from graphspec.engine.runtime.program import Program, ProgramCache
 from graphspec.engine.runtime.running_metrics import Evaluation
 
 Array = np.ndarray[Any, Any]
@@ -115,6 +117,31 @@ def test_what_is_asked_between_batches_ends_it(threads: Any) -> None:
     with pytest.raises(KeyboardInterrupt):
         model.evaluate_prepared(arrays, 8, between=between)
     assert len(asked) == 7
+
+
+def test_the_programs_that_were_used_last_are_kept() -> None:
+    model, (x, _) = gs.compile(SPEC), rows(9)
+    whole = model.predict({"ids": x})
+    sizes = dict[int, int]()
+    for count in (2, 3, 4):
+        model.programs = ProgramCache(max_bytes=0)
+        model.predict({"ids": x[:count]})
+        sizes[count] = model.programs.nbytes()  # the last one is kept
+    model.programs = ProgramCache(max_bytes=sizes[3] + sizes[4])
+    for count in (2, 3, 4, 2, 4, 3):
+        for name, array in model.predict({"ids": x[:count]}).items():
+            np.testing.assert_allclose(array, whole[name][:count], rtol=1e-5, atol=1e-6)
+    assert model.programs.nbytes() == sizes[4] + sizes[3]
+
+
+def test_a_program_that_cannot_be_made_ends_its_turn() -> None:
+    def fail() -> Program:
+        raise MemoryError
+
+    programs = ProgramCache()
+    for _ in range(usable_cores() + 1):  # one more than there are turns: it would wait for ever
+        with pytest.raises(MemoryError), programs.borrow("key", fail):
+            pass
 
 
 def test_several_evaluations_at_once_do_not_wait_for_each_other(threads: Any) -> None:

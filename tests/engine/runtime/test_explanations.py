@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def test_words_of_a_vocabulary(mode: str) -> None:
     said = {c.raw: c.value for c in found.contributions(0)}
     assert said.keys() == {"good", "bad", "[unseen]"}
     assert {c.name for c in found.contributions(0)} == {"text"}
+    stored = json.loads(found.encode(".jsonl"))["attributions"]["text"]
+    assert {word["word"]: word["value"] for word in stored} == said
     kernel = model.weights["y/kernel"][:, 0]
     twice = kernel[2] * (2 if mode == "count" else 1)
     assert said["bad"] / said["good"] == pytest.approx(twice / kernel[1], rel=1e-5)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from graphspec.engine.training.prepare import FitData, FitSettings, prepare_fit
 from graphspec.engine.training.reporting import Silent
-from graphspec.engine.training.run_directory import check_resumable, start_run
+from graphspec.engine.training.run_directory import check_resumable, remove_run, start_run
 from specs import blobs, dense_spec
 
 STATE = {"epoch": 2, "batch": 1, "sums": [0.1 + 0.2, 1e-300], "nan": float("nan")}
@@ -94,7 +96,7 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("state", {"history": {"loss": [1.0]}}, "its history has other losses or metrics than this run"),
         (
             "state",
-            {"history": dict.fromkeys(("loss", "accuracy", "val_loss", "val_accuracy"), [0.5, 0.5])},
+            {"history": {key: [0.5, 0.5] for key in ("loss", "accuracy", "val_loss", "val_accuracy")}},
             "its history does not have 1 values for every key",
         ),
         ("state", {"totals": {"sums": {"kl": 1.0}, "rows": 16, "metrics": [[]]}}, "belong to other losses or metrics"),
@@ -107,8 +109,16 @@ def halted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("state", {"swapped": True}, "'swapped' is true, but the optimizer keeps no averages"),
         ("state", {"totals": None}, "belongs to a saved model, not to a run: there is no training to resume"),
         ("arrays", {"weight/more": np.zeros(2, np.float32)}, "'weight/more' does not belong in it"),
-        ("arrays", {"weight/kind/bias": np.zeros(3)}, r"'weight/kind/bias' is F64 of shape \(3,\), not F32 of shape \(3"),
-        ("arrays", {"callback/0/kind/bias": np.zeros(3, np.float32)}, "only some of the weights that callback 1 stores"),
+        (
+            "arrays",
+            {"weight/kind/bias": np.zeros(3)},
+            r"'weight/kind/bias' is F64 of shape \(3,\), not F32 of shape \(3",
+        ),
+        (
+            "arrays",
+            {"callback/0/kind/bias": np.zeros(3, np.float32)},
+            "only some of the weights that callback 1 stores",
+        ),
         ("belongs", {"run": "0" * 64}, "belongs to another run than spec.json beside it"),
         ("adapted", Adapted(rows=-1), "'rows' must be a number of rows"),
         ("adapted", Adapted(form=1), "'form' must be a text"),  # type: ignore[arg-type]
@@ -123,6 +133,69 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
     model = gs.compile(spec(halted.parent))
     with pytest.raises(gs.UsageError if "saved" in says else gs.RunError, match=says):
         model.trainer(Silent(), run).resume(check_resumable(model, run))
+
+
+def _linked(path: Path) -> None:
+    path.rename(path.with_name("elsewhere"))
+    path.symlink_to("elsewhere")
+
+
+def _saved(directory: Path) -> None:
+    gs.compile(dense_spec()).save(directory)
+
+
+def _resumed(directory: Path) -> None:
+    check_resumable(gs.compile(spec(directory.parent)), directory)
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "use", "says"),
+    [
+        ("weights.safetensors", Path.unlink, gs.load, "has no weights.safetensors: the run has not written it yet"),
+        ("weights.safetensors", _linked, _saved, "is a symbolic link, but a run writes to it"),
+        (
+            "run.json",
+            lambda path: (path.unlink(), path.mkdir()),
+            _saved,
+            "is not a regular file",
+        ),
+        (
+            "spec.json",
+            lambda path: path.write_text(re.sub(r'"epochs": \d+', '"epochs": 4.5', path.read_text())),
+            _resumed,
+            "is damaged: 'training.epochs' is not an integer",
+        ),
+    ],
+)
+def test_a_damaged_run_directory_is_refused(
+    halted: Path, tmp_path: Path, name: str, damage: Callable[[Path], Any], use: Callable[[Path], Any], says: str
+) -> None:
+    shutil.copy(halted.parent / "rows.npz", tmp_path)
+    run = shutil.copytree(halted, tmp_path / "run")
+    damage(run / name)
+    with pytest.raises(gs.RunError, match=f"GS603.*{says}"):
+        use(run)
+
+
+def test_of_a_run_that_is_removed_the_files_of_others_stay(tmp_path: Path) -> None:
+    callbacks = [
+        {"type": "EarlyStopping", "patience": 3},
+        {"type": "CSVLogger", "filename": "logs/log.csv"},
+        {"type": "ModelCheckpoint", "filepath": "best/{epoch}.safetensors"},
+        {"type": "ModelCheckpoint", "filepath": "whole"},
+        {"type": "TensorBoard", "log_dir": "board"},
+    ]
+    run = tmp_path / "run"
+    whole(spec(tmp_path, epochs=2, callbacks=callbacks), run)
+    assert {"logs", "best", "whole", "board"} <= {path.name for path in run.iterdir()}
+    others = ["best/9.safetensors", "board/own.txt", "logs/notes.csv", "whole/own.txt", "weights.txt"]
+    for name in others:
+        (run / name).write_text("own", encoding="utf-8")
+    (run / "best/0.safetensors").symlink_to("1.safetensors")
+    kept = remove_run(run)
+    assert sorted(kept) == sorted([*others, "best/0.safetensors"])
+    left = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert left == {*others, "run.json", "spec.json"}
 
 
 def test_only_more_epochs_may_be_resumed(tmp_path: Path) -> None:

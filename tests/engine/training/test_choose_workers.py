@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,28 @@ def filed(tmp_path: Path, workers: Any = 2, **training: Any) -> dict[str, Any]:
     ]
     spec["training"] |= {"epochs": 4, "workers": workers, "optimizer": optimizer, "callbacks": callbacks} | training
     return spec
+
+
+@pytest.mark.parametrize(
+    ("refuse", "says"),
+    [
+        (
+            lambda: choose.refuse_too_few_cores(8, Path("r")),
+            "started with 8 workers and needs as many, but there are 2",
+        ),
+        (lambda: choose.refuse_other_ranks(4, 3, Path("r"), 2), "started with 4 workers, but there are 3 ranks of 2"),
+        (lambda: choose.refuse_other_ranks(4, 3, Path("r")), "started with 4 ranks, but there are 3: start as many"),
+        (lambda: choose.refuse_other_ranks(4, 1, Path("r")), "there is 1: start as many, `mpiexec -n 4 graphspec"),
+        (lambda: choose.refuse_indivisible(8, 3, 1), "3 ranks cannot divide `shards: 8` equally: .* `mpiexec -n 2`"),
+        (lambda: choose.refuse_indivisible(8, 4, 4), "4 ranks of 4 workers cannot .* up to 2, such as `mpiexec -n 2`"),
+        (lambda: choose.refuse_indivisible(4, 2, 8), "2 ranks of 8 workers cannot .*: use at most 4 workers"),
+    ],
+)
+def test_processes_that_do_not_fit_a_run(refuse: Callable[[], None], says: str) -> None:
+    with pytest.raises(gs.UsageError, match=says):
+        refuse()
+    choose.refuse_other_ranks(4, 2, Path("r"), 2)
+    choose.refuse_indivisible(8, 4, 2)
 
 
 @pytest.mark.slow

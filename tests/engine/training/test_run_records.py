@@ -30,6 +30,13 @@ def test_a_damaged_history(text: str, tmp_path: Path) -> None:
         history_of(tmp_path)
 
 
+def test_a_history_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("graphspec.engine.training.run_directory._MAX_BYTES", 1 << 20)
+    (tmp_path / "history.csv").write_text("epoch,loss\n" + "1,2.5\n" * (1 << 18), encoding="utf-8")
+    with pytest.raises(RunError, match=r"GS603.*history.csv is damaged: it is larger than 1 MiB"):
+        history_of(tmp_path)
+
+
 def run(folder: Path, history: str, **weights: object) -> Path:
     folder.mkdir()
     (folder / "history.csv").write_text(history, encoding="utf-8")

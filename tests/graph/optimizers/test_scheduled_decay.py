@@ -157,9 +157,17 @@ EMBEDDING = {"type": "Embedding", "input_dim": 9, "output_dim": 2, "sparse": Tru
     ("layer", "optimizer", "says"),
     [
         (EMBEDDING, {"type": "Adam", "weight_decay": FLAT_COS}, "the `weight_decay` of Adam changes all rows"),
-        (EMBEDDING, {"type": "Adam", "gradient_accumulation_steps": 2}, "`gradient_accumulation_steps` adds up gradients"),
+        (
+            EMBEDDING,
+            {"type": "Adam", "gradient_accumulation_steps": 2},
+            "`gradient_accumulation_steps` adds up gradients",
+        ),
         (EMBEDDING, {"type": "Muon"}, "Muon updates whole weights"),
-        ({"type": "SpectralNormalization", "layer": EMBEDDING}, {"type": "Adam"}, "weights are not only looked up by ids"),
+        (
+            {"type": "SpectralNormalization", "layer": EMBEDDING},
+            {"type": "Adam"},
+            "weights are not only looked up by ids",
+        ),
     ],
 )
 def test_a_sparse_embedding_refuses_what_changes_all_rows(

@@ -163,6 +163,15 @@ def test_what_is_refused(arguments: dict[str, Any], text: str) -> None:
     assert text in str(caught.value)
 
 
+def test_a_file_with_a_token_that_is_no_integer(tmp_path: Path) -> None:
+    (tmp_path / "years.txt").write_text("2001\nlast year\n", encoding="utf-8")
+    layers = [{"name": "w", "type": "IntegerLookup", "vocabulary": str(tmp_path / "years.txt")}]
+    spec = {"graphspec": 1, "name": "n", "inputs": {"x": {"shape": [2], "dtype": "int64"}}, "layers": layers}
+    (found,) = (d for d in gs.validate(spec | {"outputs": {"w": {}}}) if d.is_error)
+    assert "contains tokens that are not allowed" in found.message
+    assert found.hint == "write one token per line, and for IntegerLookup an integer"
+
+
 def test_a_vocabulary_in_a_file() -> None:
     layer = layer_of({"type": "StringLookup", "vocabulary": "towns.txt"})
     assert (layer.vocabulary_file, layer.learns) == ("towns.txt", False)
