@@ -102,6 +102,14 @@ def test_damaged_archives(tmp_path: Path) -> None:
     assert found.hint == "write it with np.savez"
 
 
+def test_an_array_called_file(tmp_path: Path) -> None:
+    """`np.savez(path, file=x)` fails: `file` is its first parameter, so people look for it in vain."""
+    np.savez(tmp_path / "d.npz", arr_0=np.zeros(2))
+    found = problem(tmp_path / "d.npz", {"file": NUMBER})
+    assert (found.code, found.message.endswith("has no array 'file' for input 'file'")) == ("GS502", True)
+    assert str(found.hint).startswith("NumPy's savez takes no array called 'file': save it as 'rows'")
+
+
 def test_arrays_side_by_side(tmp_path: Path) -> None:
     np.savez(tmp_path / "d.npz", x=np.arange(3), y=np.arange(3) / 2, z=np.arange(2))
     both = Type("float32", ("N", 2))
