@@ -2,8 +2,8 @@
 
 ruamel.yaml's scanner examines one character at a time. The classes here match runs of characters with regular
 expressions, and skip checks that cannot have another result. Events and errors are the same, but for what YAML 1.2 allows
-and ruamel.yaml refuses; ``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to ``MAX_KEY`` characters. The
-caller limits the number of lines.
+and ruamel.yaml refuses; ``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to
+``MAX_KEY`` characters. The caller limits the number of lines.
 
 An editor reads texts that are half written. The tolerant scanner has the same tokens up to an error, and goes on after it.
 """

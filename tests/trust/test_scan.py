@@ -1,7 +1,7 @@
 """The faster scanner against ruamel.yaml's own: the same events at the same places, the same errors.
 
-But U+0085, U+2028 and U+2029, which ruamel.yaml breaks lines at, are letters: YAML 1.2 and JSON have them so. And ruamel.yaml
-refuses a block scalar whose text is indented more than a blank line above it, which YAML allows.
+But U+0085, U+2028 and U+2029, which ruamel.yaml breaks lines at, are letters: YAML 1.2 and JSON have them so. And
+ruamel.yaml refuses a block scalar whose text is indented more than a blank line above it, which YAML allows.
 """
 
 from __future__ import annotations
