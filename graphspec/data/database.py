@@ -18,17 +18,7 @@ from graphspec.base.codes import Code
 from graphspec.data import convert as conversion
 from graphspec.data import source as base
 from graphspec.data.convert import Filling, ListFilling, NumberFilling, TextFilling, as_data_error, no_number
-from graphspec.data.source import (
-    DataError,
-    Filled,
-    MemoryBudget,
-    Request,
-    Source,
-    lossy,
-    ragged,
-    unreadable,
-    wrong_shape,
-)
+from graphspec.data.source import DataError, Filled, MemoryBudget, Request, Source, lossy, ragged, unreadable
 from graphspec.data.text_files import row_from_1, undecodable
 from graphspec.graph.ir.graph import Array, numpy_dtype
 
@@ -70,10 +60,8 @@ def texts(column: Any, row: int) -> Strings:
 def lists(column: Any, row: int) -> tuple[Strings, Array]:
     """Return the texts of a column of lists of a batch, and how many each row has; a missing list has none.
 
-    Raises DataError: GS503, the column has no lists; GS504, as :func:`texts`.
+    Raises DataError: GS504, as :func:`texts`.
     """
-    if column.storage_type not in ("list", "large_list"):
-        raise wrong_shape("has one text in each row, not a list", 'write lists: `["a", "b"]`')
     offsets = _offsets(column, column.offset, column.length)
     counts = np.diff(offsets) if column.length else np.empty(0, np.int64)
     try:
@@ -169,11 +157,13 @@ def _lists(view: Any, first: int, count: int, valid: Array | None, row: int, per
         return 0, 0
     lengths = np.diff(offsets)
     if valid is not None:
-        length = int(lengths[valid][0]) if valid.any() else 0
-        raise ragged(length, row + int((~valid).argmax()) // per_row, None)
+        known, missing = int(valid.argmax()), row + int((~valid).argmax()) // per_row
+        if not valid[known]:
+            raise DataError(Code.MISSING_VALUE, f"has no value in {base.at(missing)}", conversion.FILL_IN)
+        raise ragged(int(lengths[known]), missing, None, row + known // per_row)
     if (lengths != lengths[0]).any():
         other = int((lengths != lengths[0]).argmax())
-        raise ragged(int(lengths[0]), row + other // per_row, int(lengths[other]))
+        raise ragged(int(lengths[0]), row + other // per_row, int(lengths[other]), row)
     return int(offsets[0]), int(lengths[0])
 
 

@@ -400,7 +400,8 @@ def _columns(source: DataSource, names: Sequence[str]) -> dict[str, Array]:
     for name in names:
         if name in table.ambiguous or name not in table.columns:
             text = table.ambiguous.get(name, f"has no column '{name}' to keep")
-            raise DataError(Code.MISSING_ARRAY, text, did_you_mean(name, table.names))
+            hint = "give each a unique name" if name in table.ambiguous else did_you_mean(name, table.names)
+            raise DataError(Code.MISSING_ARRAY, text, hint)
     with table.reading():
         rows = table.query(", ".join(table.as_written(name) for name in names))
     return {name: _objects([row[k] for row in rows]) for k, name in enumerate(names)}

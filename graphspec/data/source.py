@@ -157,9 +157,10 @@ def placed(error: DataError, place: Callable[[int], str]) -> DataError:
     return error if message == error.problem.message else error.changed(message=message)
 
 
-def ragged(length: int, row: int, other: int | None) -> DataError:
-    """Return GS503 for lists of different lengths."""
-    text = f"{length} values in {at(0)}, {'none' if other is None else other} in {at(row)}"
+def ragged(length: int, row: int, other: int | None, first: int = 0) -> DataError:
+    """Return GS503 for lists of different lengths: that of row ``first``, and another in ``row``, which may be the same."""
+    text = f"{length} values in {at(first)}, {'none' if other is None else other} in {at(row)}"
+    text = f"{length} and {other} values in {at(row)}" if row == first else text
     return wrong_shape(f"has lists of different lengths: {text}", "pad them to one length")
 
 

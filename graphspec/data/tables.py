@@ -18,7 +18,7 @@ from graphspec.base.errors import UsageError
 from graphspec.data import text_files
 from graphspec.data.convert import MISSING_TEXTS, is_missing, is_number
 from graphspec.data.database import ColumnRead, Overrides, Table, quoted, values
-from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable
+from graphspec.data.source import DATES, DataError, Filled, Request, at, lossy, unreadable, wrong_shape
 from graphspec.data.text_files import Scan, header, lines_of_rows, number_pattern, opened_text, scan, uneven
 from graphspec.graph.ir.graph import MISSING_INTEGER
 from graphspec.language.declarations import TextForm
@@ -123,6 +123,8 @@ class Delimited(Table):
 
     def column_read(self, column: str, request: Request, override: str | None) -> ColumnRead:
         raw = self._raw.get(column, column)
+        if request.lists:
+            raise wrong_shape("has one text in each row, not a list", 'write lists in JSON Lines: `["a", "b"]`')
         if request.type.is_string or (request.is_sequence and not request.stacked):  # a word of digits is a word
             return ColumnRead(raw, text=True)
         if override == "integers":

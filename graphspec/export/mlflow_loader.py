@@ -127,7 +127,7 @@ def _exact(name: str, kind: str, array: Any) -> Any:
     except (OverflowError, TypeError, ValueError) as error:
         raise ValueError(f"column '{name}' does not fit {kind}: {error}") from None
     if kind in _INTEGERS and (found != array).any():
-        raise ValueError(f"column '{name}' has a value that is not in {kind}: {array[found != array].flat[0]!r}")
+        raise ValueError(f"column '{name}' has a value that is not in {kind}: {array[found != array].tolist()[0]!r}")
     return found
 
 

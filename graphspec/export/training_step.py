@@ -81,7 +81,8 @@ class StepProof:
         return found | {"loss": self.loss, "weights": self.moved, "undecided": self.undecided}
 
     def __str__(self) -> str:
-        text = f"{STEPS} steps on rows of {self.rows} equal the runtime's: "
+        rows = self.rows if "rows" in self.rows else f"rows of {self.rows}"
+        text = f"{STEPS} steps on {rows} equal the runtime's: "
         text += f"the loss within {self.loss:.0e}, {count(self.weights, 'weight')} within {self.moved:.0e} of their way"
         if self.undecided:
             text += f"; rounding alone moves {', '.join(self.undecided[:3])}"

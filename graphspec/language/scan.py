@@ -1,9 +1,9 @@
 """A fast scanner for ruamel.yaml: the same events in a fraction of the time.
 
 ruamel.yaml's scanner examines one character at a time. The classes here match runs of characters with regular
-expressions, and skip checks that cannot have another result. Events and errors are the same;
-``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to ``MAX_KEY`` characters. The
-caller limits the number of lines.
+expressions, and skip checks that cannot have another result. Events and errors are the same, but for what YAML 1.2 allows
+and ruamel.yaml refuses; ``tests/trust/test_scan.py`` compares them. Keys, tags, anchors and directives are limited to
+``MAX_KEY`` characters. The caller limits the number of lines.
 
 An editor reads texts that are half written. The tolerant scanner has the same tokens up to an error, and goes on after it.
 """
@@ -106,6 +106,7 @@ class _FastReader(Reader):
         return self._mark
 
     def forward(self, length: int = 1) -> None:
+        """Consume characters: four or more are a run without a line break."""
         start, buffer = self.pointer, self.buffer
         end = start + length
         if length < 4 or end >= len(buffer):
@@ -113,16 +114,6 @@ class _FastReader(Reader):
             return
         self.pointer = end
         self.index += length
-        breaks, last = buffer.count("\n", start, end), buffer.rfind("\n", start, end)
-        if lone_returns := buffer.count("\r", start, end) - buffer.count("\r\n", start, end + 1):
-            breaks += lone_returns
-            last_return = buffer.rfind("\r", start, end)
-            while buffer[last_return + 1] == "\n":
-                last_return = buffer.rfind("\r", start, last_return)
-            last = max(last, last_return)
-        if breaks:
-            self.line += breaks
-            self.column, start = 0, last + 1
         self.column += end - start - (0 if buffer.isascii() else buffer.count("\ufeff", start, end))
 
 
@@ -325,17 +316,14 @@ class _FastScanner(Scanner):
     def scan_block_scalar_indentation(self) -> Any:
         reader = self.reader
         breaks: list[str] = []
-        first, most, end = -1, 0, reader.get_mark()
+        most, end = 0, reader.get_mark()
         while True:
             if self._consume(_SPACES):
                 most = max(most, reader.column)
             if reader.peek() not in _BREAKS:
                 break
-            first = reader.column if first < 0 else first
             breaks.append(self.scan_line_break())
             end = reader.get_mark()
-        if 0 < first < most:
-            raise ScannerError("more indented follow up line than first in a block scalar", reader.get_mark())
         return breaks, most, end
 
     def scan_block_scalar_breaks(self, indent: int) -> Any:

@@ -36,7 +36,7 @@ class SearchKeys(Config):
     trials: PositiveInt | None = setting(
         None, "The number of trials: 20 by default, and the whole grid for `sampler: grid`."
     )
-    objective: dict[str, Any] | None = setting(None, "What is optimized: `val_loss` by default.")
+    objective: dict[str, Any] | None = setting(None, "What is optimized, `{metric: val_loss}` by default.")
     sampler: Literal["tpe", "random", "grid"] = setting(
         "tpe", "How values are chosen: `tpe` learns from earlier trials and needs the extra `search`."
     )

@@ -117,7 +117,7 @@ def parse_weight_file(tree: Tree, node: str, subject: str, problems: Problems) -
         not_allowed(tree, f"{subject} cannot be arrays: it names a file", problems, hint)
         return None
     if not isinstance(tree.value, dict):
-        wrong_type(tree, f"{subject} must be a name or a mapping", problems, EXAMPLE, "text")
+        wrong_type(tree, f"{subject} must be a name or a mapping", problems, EXAMPLE)
         return None
     keys = validate(WeightKeys, tree, subject, problems)
     if keys is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -60,3 +62,59 @@ def test_targets_of_text(tmp_path: Path) -> None:
     assert targets["b"][:].tolist() == ["true", "false"]
     assert targets["y"][:].tolist() == ["b", "a"]
     assert targets["z"].tolist() == [1, 0]
+
+
+def npy(array: np.ndarray) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+WHOLE = npy(np.arange(500.0))
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"hello world", "is not an array: it does not start like an .npy file"),
+        (WHOLE[:6] + b"\x09\x00" + WHOLE[8:], "is damaged: it has an unknown version"),
+        (WHOLE[:9] + b"\xff" * 30, "is damaged: EOF: reading array header"),
+        (WHOLE[:-4], "is damaged: shape (500,) and dtype float64 need 4000 bytes, it has 3996"),
+    ],
+)
+def test_damaged_arrays(tmp_path: Path, content: bytes, says: str) -> None:
+    with zipfile.ZipFile(tmp_path / "d.npz", "w") as archive:
+        archive.writestr("x.npy", content)
+    found = problem(tmp_path / "d.npz", {"x": NUMBER})
+    assert found.code == "GS501"
+    assert found.message.startswith(f"array 'x' of '{tmp_path}/d.npz' {says}")
+
+
+def test_damaged_archives(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.arange(500.0))
+    content = bytearray((tmp_path / "d.npz").read_bytes())
+    content[2000] ^= 1
+    (tmp_path / "d.npz").write_bytes(content)
+    assert "is damaged: Bad CRC-32" in problem(tmp_path / "d.npz", {"x": NUMBER}).message
+    (tmp_path / "d.npz").write_bytes(WHOLE)
+    found = problem(tmp_path / "d.npz", {"x": NUMBER})
+    assert found.message.endswith("is a single array, not an .npz archive")
+    assert found.hint == "write it with np.savez"
+
+
+def test_an_array_called_file(tmp_path: Path) -> None:
+    """`np.savez(path, file=x)` fails: `file` is its first parameter, so people look for it in vain."""
+    np.savez(tmp_path / "d.npz", arr_0=np.zeros(2))
+    found = problem(tmp_path / "d.npz", {"file": NUMBER})
+    assert (found.code, found.message.endswith("has no array 'file' for input 'file'")) == ("GS502", True)
+    assert str(found.hint).startswith("NumPy's savez takes no array called 'file': save it as 'rows'")
+
+
+def test_arrays_side_by_side(tmp_path: Path) -> None:
+    np.savez(tmp_path / "d.npz", x=np.arange(3), y=np.arange(3) / 2, z=np.arange(2))
+    both = Type("float32", ("N", 2))
+    inputs = good(tmp_path / "d.npz", {"t": both}, mapped={"t": ["x", "y"]}).inputs
+    assert inputs["t"].tolist() == [[0, 0], [1, 0.5], [2, 1]]
+    found = problem(tmp_path / "d.npz", {"t": both}, mapped={"t": ["x", "z"]})
+    assert (found.code, "array 'z'" in found.message) == ("GS507", True)
+    assert found.message.endswith("has 2 rows, the first has 3")

@@ -15,9 +15,11 @@ import pytest
 import yaml
 from data.sources import written as source_of
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, problem
+from support.data_reading import read as read_file
 
 from graphspec.base.arrays.strings import Strings
 from graphspec.base.errors import Diagnostic
+from graphspec.data import tables
 from graphspec.data.batches import Dataset
 from graphspec.data.check import load
 from graphspec.data.files import open_table
@@ -117,6 +119,44 @@ def test_broken_numbers_are_refused_where_numbers_may_be_missing(
     found = problem(path, {"x": NUMBER}, gaps=frozenset("x"))
     assert found.code == code
     assert message.replace("line 4", f"line {before + 4:,}").replace("3 rows", f"{before + 3:,} rows") in found.message
+
+
+@pytest.mark.parametrize(
+    ("cell", "code", "says"),
+    [
+        ("1e30", "GS504", "does not fit int64 in 1 of 2 rows; first: 1e30 in line 3"),
+        ("99999999999999999999", "GS504", "does not fit int64 in 1 of 2 rows; first: 99999999999999999999 in line 3"),
+        ("abc", "GS504", "contains text in 1 of 2 rows; first: 'abc' in line 3"),
+        ("", "GS505", "has no value in 1 of 2 rows; first: line 3"),
+        (
+            "1e99999999999999999999",
+            "GS505",
+            "has infinite values in 1 of 2 rows; first: 1e99999999999999999999 in line 3",
+        ),
+    ],
+)
+def test_what_is_no_integer_beside_a_large_one(tmp_path: Path, cell: str, code: str, says: str) -> None:
+    _, found = read_file(written(tmp_path, f"x,y\n9007199254740993,1\n{cell},1\n"), {"x": ID})
+    assert [d.code for d in found if says in d.message] == [code], found
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "code", "says", "fix"),
+    [
+        ("x,y\n1,2\n".encode("utf-16"), NUMBER, "GS501", "is UTF-16, not UTF-8", "write `encoding: utf-16`"),
+        ("x,y\n1,2\n".encode("utf-32"), NUMBER, "GS501", "is UTF-32, not UTF-8", "save it as UTF-8"),
+        (b"x,y\r\n1,2\r\n3,4\n", NUMBER, "GS501", "its lines end in CRLF and in LF", "use one line ending"),
+        (b"x,y,z\n1,2,3\n", NUMBER, "GS501", "has 3 columns, more than 2", "as an array to an .npz file"),
+        (b"x,y\na b,2\n", Type("string", ("N", "time")), "GS503", "has one text in each row", "JSON Lines"),
+    ],
+)
+def test_files_that_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, kind: Type, code: str, says: str, fix: str
+) -> None:
+    monkeypatch.setattr(tables, "_MAX_COLUMNS", 2)
+    (tmp_path / "d.csv").write_bytes(content)
+    found = problem(tmp_path / "d.csv", {"x": kind})
+    assert (found.code, says in found.message, fix in (found.hint or "")) == (code, True, True), found
 
 
 def test_a_part_is_not_an_integer(tmp_path: Path) -> None:

@@ -88,3 +88,47 @@ def test_sizes_and_small_classes_of_a_folder() -> None:
         result.stderr.split()
     )
     assert not Path("other.yaml").exists()
+
+
+TAGS = '{"tags": ["a", "b"], "x": 1}\n'
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "text"),
+    [
+        (
+            {"mails/ham/1.txt": "see you"},
+            "mails",
+            "mails has one folder, 'ham': name the folder with a folder for each class",
+        ),
+        (
+            {f"toys/{kind}/{k}.png": "no picture" for kind in ("car", "doll") for k in range(9)},
+            "toys --like resnet50",
+            "no picture of toys can be read: are they pictures, and is Pillow installed?",
+        ),
+        ({"t.jsonl": 9 * TAGS}, "t.jsonl --target tags", "t.jsonl has no column of lists beside 'tags'"),
+        (
+            {"t.jsonl": 9 * TAGS.replace("1", '["Go"]')},
+            "t.jsonl --target tags",
+            "t.jsonl has another number of 'x' than of 'tags' in 9 rows (write one tag for each token",
+        ),
+    ],
+)
+def test_files_from_which_no_spec_is_made(files: dict[str, str], options: str, text: str) -> None:
+    for name, content in files.items():
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content)
+    result = graphspec("init", "net.yaml", "--from", *options.split())
+    assert (result.exit_code, Path("net.yaml").exists()) == (2, False)
+    assert text in " ".join(result.stderr.split())
+
+
+def test_rows_without_a_target_and_dates_with_gaps_and_rare_answers() -> None:
+    lines = [f"{k % 37},{'' if k % 9 == 1 else f'2024-{k // 28 % 12 + 1:02}-{k % 28 + 1:02}'}" for k in range(300)]
+    rich = ["" if k % 50 == 1 else "yes" if k in (3, 70) else "no" for k in range(300)]
+    Path("t.csv").write_text("a,day,rich\n" + "".join(f"{x},{y}\n" for x, y in zip(lines, rich, strict=True)))
+    assert graphspec("init", "net.yaml", "--from", "t.csv", "--target", "rich").exit_code == 0
+    text = " ".join(Path("net.yaml").read_text().replace("  # ", " ").split())
+    assert "drop_missing_targets: true 6 rows have no target" in text
+    assert "day: {type: date, parts: [month, weekday], indicator: true}" in text
+    assert "'yes' has 0.7 % of the rows: it is the answer from a lower probability on, at which F1 is best" in text

@@ -130,6 +130,42 @@ def test_folders_that_cannot_be_used(photos: Path) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("mode", "code", "says", "fix"),
+    [
+        ("I;16", "GS504", "has 'cat/1.png' with more than 8 bits per channel, which would be cut off", "8 bits"),
+        ("several", "GS503", "has 'cat/1.gif' with several pictures", "save one of them"),
+        ("L", "GS503", "has 'cat/1.png' of 4 x 4 pixels, more than 8", "make it smaller"),
+    ],
+)
+def test_pictures_that_are_not_decoded(
+    mode: str, code: str, says: str, fix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "photos" / "cat").mkdir(parents=True)
+    if mode == "several":
+        first, second = (Image.new("L", (4, 4), value) for value in (0, 200))
+        first.save(tmp_path / "photos/cat/1.gif", save_all=True, append_images=[second])
+    else:
+        Image.new(mode, (4, 4)).save(tmp_path / "photos/cat/1.png")
+        monkeypatch.setattr(folders, "_MAX_PIXELS", 8 if mode == "L" else 16)
+    [found] = diagnostics(written(tmp_path, "images: photos\nlabels: folder"), IMAGES)
+    assert (found.code, says in found.message, fix in str(found.hint)) == (code, True, True), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "columns", "says"),
+    [
+        (Type("float32", ("N", 4)), "image", "has pictures for input 'x', which takes none"),
+        (Type("uint8", ("N", 4, 4, 2)), "image", "has pictures for input 'x', which takes none"),
+        (Type("string", ("N", 2)), "[image, path]", "has 'image' among several columns"),
+    ],
+)
+def test_inputs_that_take_no_pictures(kind: Type, columns: str, says: str, photos: Path) -> None:
+    wanted = DataSignature({"x": kind}, IMAGES.targets, labels=IMAGES.labels)
+    [found] = diagnostics(written(photos, f"images: photos\nlabels: folder\ninputs: {{x: {columns}}}"), wanted)
+    assert (found.code, found.message.endswith(says)) == ("GS503", True), found.message
+
+
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links need rights on Windows")
 def test_every_link_that_cannot_be_used_is_named(photos: Path) -> None:
     dog = photos / "photos" / "dog"

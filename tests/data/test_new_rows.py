@@ -173,3 +173,30 @@ def test_a_json_file_without_rows(text: str, says: str, network_run: Path, tmp_p
     assert (result.exit_code, result.stdout) == (1, "")
     assert "error[GS50" in result.stderr
     assert says in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "keep", "status", "says"),
+    [
+        ("r.json", '[{"a": 1, "b": 2, "id": 1}, {"a": 1, "b": 2}]', "id", 1, "has no key 'id' in row 2"),
+        ("r.jsonl", '{"a": 1, "b": 2, "ids": 3}', "id", 1, "has no column 'id' to keep = help: did you mean 'ids'?"),
+        ("r.csv", "a,b,Id\n1,2,3\n", "ID", 1, "has no column 'ID' to keep = help: did you mean 'Id'?"),
+        ("r.csv", "a,b,c,c\n1,2,3,4\n", "c", 1, "'c' (column 3) and 'c' (column 4) = help: give each a unique name"),
+        ("r.npz", "", "a", 2, "is not a table: only columns of tables can be kept"),
+    ],
+)
+def test_what_cannot_be_kept(
+    name: str, text: str, keep: str, status: int, says: str, network_run: Path, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "r.npz", a=np.ones(2), b=np.ones(2))
+    if text:
+        (tmp_path / name).write_text(text)
+    result = graphspec("predict", network_run, tmp_path / name, "--keep", keep)
+    assert (result.exit_code, says in " ".join(result.stderr.split())) == (status, True), result.stderr
+
+
+def test_columns_of_windows_cannot_be_kept(folder: Path, tmp_path: Path) -> None:
+    sales(tmp_path / "new.csv", 12)
+    result = graphspec("predict", folder / "run", tmp_path / "new.csv", "--keep", "sold")
+    assert result.exit_code == 2
+    assert "columns of a series cannot be kept: a row of the answer is a window" in " ".join(result.stderr.split())

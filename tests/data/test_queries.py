@@ -187,17 +187,44 @@ def test_what_is_no_database(folder: Path) -> None:
         ("SELECT CURRENT_DATE AS a FROM 'users.csv'", "uses current_date"),
         ("SELECT * FROM 'users.csv' USING SAMPLE 2", "takes a sample"),
         ("SELECT * FROM 'users.csv' ORDER BY uuid()", "uses uuid"),
+        ("SELECT age(TIMESTAMP '2020-01-01') AS a FROM 'users.csv'", "uses age"),
+        ("SELECT * FROM drawn ORDER BY a", "uses a view with random, whose value may be another at each run"),
+        ("SELECT pick(a) AS a, b, y FROM orders", "uses pick"),
     ],
 )
 def test_wrong_queries(folder: Path, text: str, message: str) -> None:
-    [found] = diagnostics(written(folder, query(text)))
+    file = ""
+    if "pick" in text or "drawn" in text:
+        database(folder)
+        file = "file: shop.duckdb\n"
+    [found] = diagnostics(written(folder, file + query(text)))
     assert found.code == "GS512", found.message
     assert message.lower() in found.message.lower()
 
 
-def test_a_file_that_does_not_exist(folder: Path) -> None:
-    [found] = diagnostics(written(folder, query("SELECT * FROM 'user.csv'")))
-    assert (found.code, "names 'user.csv', which does not exist" in found.message) == ("GS501", True)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("user.csv", "names 'user.csv', which does not exist"),
+        ("user*.tsv", "names 'user*.tsv', which does not exist: no file matches this pattern"),
+    ],
+)
+def test_a_file_that_does_not_exist(folder: Path, name: str, message: str) -> None:
+    [found] = diagnostics(written(folder, query(f"SELECT * FROM '{name}'")))
+    assert (found.code, message in found.message) == ("GS501", True), found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [
+        ("SELECT id AS a, age AS b, 0 AS y FROM read_csv('users.csv', sample_size = 1, header = true)", [1, 30]),
+        ("SELECT id AS a, age AS b, 0 AS y FROM read_csv(['users.csv'], header := true)", [1, 30]),
+        ("SELECT range AS a, 2 * range AS b, 0 AS y FROM range(3, 6) ORDER BY a", [3, 6]),
+    ],
+)
+def test_functions_that_give_rows(folder: Path, text: str, first: list[float]) -> None:
+    found = rows(written(folder, query(text)))
+    assert (len(found), found.inputs["x"][0].tolist()) == (3, first)
 
 
 OUTSIDE = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,15 @@ def test_variables_and_callbacks_in_exported_files(tmp_path: Path) -> None:
     assert check(found, allow_outside=True).errors == []
 
 
+@pytest.mark.parametrize(
+    "written", ["/home/anna/w.safetensors", {"file": "/home/anna/w.safetensors", "layout": "torch"}]
+)
+def test_files_of_weights_in_exported_files(written: Any, tmp_path: Path) -> None:
+    spec = spec_with({}, tmp_path, training={"initial_weights": written})
+    found = portable_document(spec)["training"]["initial_weights"]
+    assert (found if isinstance(found, str) else found["file"]) == "w.safetensors"
+
+
 def test_specs_are_compared_without_paths() -> None:
     one = {"name": "a", "data": {"train": {"file": "x.csv", "targets": {"y": "b"}}}}
     other = {"name": "a", "data": {"train": {"file": "/far/z.csv", "targets": {"y": "b"}}}}
@@ -231,6 +241,35 @@ def test_files_are_found_below_the_named_folder_only(tmp_path: Path) -> None:
         moved(spec, tmp_path / "given")
     (tmp_path / "given" / "secret.csv").touch()
     assert moved(spec, tmp_path / "given").data["train"].file == tmp_path / "given" / "secret.csv"
+
+
+BOTH = {"train": {"file": "a.csv"}, "test": {"file": "b.csv"}}
+
+
+@pytest.mark.parametrize(
+    ("data", "place", "says"),
+    [
+        (BOTH, "gone", "gone does not exist; name the folder or the file of the data"),
+        (BOTH, "new.csv", "the spec has 2 data files: name the folder in which they are, not "),
+        (BOTH, ".", "has no 'a.csv', the train data of the spec"),
+        ({"train": {"file": "a*.csv"}}, ".", "has no 'a*.csv', the train data of the spec"),
+        ({"train": {"file": "a.csv"}}, "new.csv", {"file": "new.csv"}),
+        ({"train": {"file": "n*.csv"}}, ".", {"file": "n*.csv"}),
+        ({"train": {"query": "SELECT 1", "folder": "there"}}, ".", {"folder": ""}),
+    ],
+)
+def test_where_data_are_looked_for(
+    data: dict[str, Any], place: str, says: str | dict[str, str], tmp_path: Path
+) -> None:
+    spec, given = spec_with(data, tmp_path), tmp_path / "given"
+    given.mkdir()
+    (given / "new.csv").touch()
+    if isinstance(says, str):
+        with pytest.raises(gs.UsageError, match=re.escape(says)):
+            moved(spec, given / place)
+    else:
+        [(key, name)] = says.items()
+        assert getattr(moved(spec, given / place).data["train"], key) == given / name
 
 
 @pytest.mark.slow

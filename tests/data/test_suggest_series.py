@@ -185,6 +185,35 @@ def test_missing_steps_are_filled_and_too_many_refused() -> None:
     assert "more than a third of the steps of 1d are missing in 'day', the first after 2024-01-07" in _refused("price")
 
 
+EMPTY = "".join(f"2024-01-{k:02},{k if k % 2 else ''}\n" for k in range(1, 32))
+HOURS = "".join(f"2024-01-{1 + k // 4:02} {(0, 1, 2, 13)[k % 4]:02}:00,{k % 7}\n" for k in range(60))
+WEEK = "".join(f"2024-01-{k:02},{k}\n" for k in (*range(1, 11), *range(30, 32)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "text"),
+    [
+        (EMPTY, "column 'price' has 15 empty cells between others, of 31: more than a third"),
+        (HOURS, "more than a third of the steps of 1h are missing in 'day': write a row for each step"),
+        (WEEK, "steps of 1d are missing in 'day', the first after 2024-01-10 (line 11): write a row for each step"),
+    ],
+)
+def test_a_series_with_too_many_gaps(rows: str, text: str) -> None:
+    Path("sales.csv").write_text(f"day,price\n{rows}")
+    assert text in _refused("price", "--horizon", "3")
+
+
+def test_quarters_with_what_is_known_of_the_future() -> None:
+    lines = [f"{1990 + k // 4}-{k % 4 * 3 + 1:02}-01,{k % 4},{k % 3},{k % 5}\n" for k in range(60) if k != 30]
+    Path("sales.csv").write_text("quarter,price,tax,rate\n" + "".join(lines))
+    spec = _init("price", "--horizon", "2", "--future", "tax", "--future", "rate")
+    windows = spec.data["train"].windows
+    assert windows is not None
+    assert (str(windows.every), windows.length, windows.missing) == ("3month", 12, "interpolate")
+    assert spec.inputs["ahead"].shape == (2, 2)
+    assert "# 1 missing row, the first after 1997-04-01 (line 31): filled" in Path("net.yaml").read_text()
+
+
 def test_few_values_are_refused() -> None:
     Path("sales.csv").write_text("day,price\n" + "".join(f"2024-01-{k:02},{k}\n" for k in range(1, 6)))
     assert "the longest series has 5 values of 'price': too few for" in _refused("price", "--horizon", "4")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.data_reading import ID, NUMBER, TEXT, TEXTS, good, lines, parquet, problem, read
 
 from graphspec.base.arrays.strings import Strings
+from graphspec.data import tables
 from graphspec.data.files import open_table
 from graphspec.graph.ir.graph import Type
 
@@ -56,8 +58,73 @@ def test_lists_of_texts(tmp_path: Path) -> None:
     path = lines(tmp_path / "e.jsonl", [{"t": [1, 2], "u": "a"}])
     _, both = read(path, {"t": TEXTS}, mapped={"t": ["u", "t"]})
     assert ["single value per row" in d.message for d in both] == [True]
-    path = lines(tmp_path / "f.jsonl", [{"t": ["a", "b"]}, {"t": None}])
-    assert "2 values in line 1, none in line 2" in problem(path, {"t": TEXTS}).message
+
+
+TWO, SQUARE = Type("float32", ("N", 2)), Type("float32", ("N", 2, 2))
+LATE = "SELECT CASE WHEN k < 65536 THEN ['a', 'b'] ELSE ['a'] END AS t FROM range(140000) r(k)"
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "code", "says"),
+    [
+        ([["a", "b"], None], TEXTS, "GS503", "has lists of different lengths: 2 values in line 1, none in line 2"),
+        ([None, ["a", "b"]], TEXTS, "GS503", "has lists of different lengths: 2 values in line 2, none in line 1"),
+        ([[[1, 2], [3]]], SQUARE, "GS503", "has lists of different lengths: 2 and 1 values in line 1"),
+        ([[[1, 2], [3, 4]], [[1, 2]]], SQUARE, "GS503", "2 values in line 1, 1 in line 2"),
+        ("SELECT NULL::DOUBLE[] AS t", TWO, "GS505", "has no value in row 1 (counted from 1)"),
+        (
+            LATE.replace("'a'", "1").replace("'b'", "2"),
+            TWO,
+            "GS503",
+            "2 values in row 1 (counted from 1), 1 in row 65,537",
+        ),
+        (LATE, TEXTS, "GS503", "2 values in row 1 (counted from 1), 1 in row 65,537 (counted from 1)"),
+        (
+            "SELECT [1.5, 9007199254740993::BIGINT] AS t",
+            Type("int64", ("N", 2)),
+            "GS504",
+            "has integers that were rounded",
+        ),
+    ],
+)
+def test_lists_that_do_not_fit(tmp_path: Path, values: Any, kind: Type, code: str, says: str) -> None:
+    if isinstance(values, str):
+        path = parquet(tmp_path / "d.parquet", values)
+    else:
+        path = lines(tmp_path / "d.jsonl", [{"t": value} for value in values])
+    found = problem(path, {"t": kind})
+    assert (found.code, says in found.message) == (code, True), found.message
+
+
+@pytest.mark.parametrize(
+    ("sql", "code", "says"),
+    [
+        ("{'a': 1}", "GS504", "contains values of type STRUCT(a INTEGER), which are not numbers"),
+        ("'a'::ENUM('a')", "GS504", "contains text in 1 of 1 rows; first: 'a' in row 1"),
+        ("1 WHERE false", "GS508", "has no rows"),
+        ("[1.0] WHERE false", "GS508", "has no rows"),
+    ],
+)
+def test_values_without_a_number(tmp_path: Path, sql: str, code: str, says: str) -> None:
+    select, _, condition = sql.partition(" WHERE ")
+    path = parquet(tmp_path / "d.parquet", f"SELECT {select} AS x" + (f" WHERE {condition}" if condition else ""))
+    found = problem(path, {"x": NUMBER})
+    assert (found.code, says in found.message) == (code, True), found.message
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ('{"x": 1}\n[2]\n', "cannot be read: line 2 is not an object"),
+        ('{"x": 1}\n\n7\n', "cannot be read: line 3 is not an object"),
+        ('{"x": "' + "a" * 200 + '"}\n', "has a line of more than 100 B"),
+    ],
+)
+def test_lines_that_are_no_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, says: str) -> None:
+    monkeypatch.setattr(tables, "_MAX_LINE", 100)
+    (tmp_path / "d.jsonl").write_text(text)
+    found = problem(tmp_path / "d.jsonl", {"x": NUMBER})
+    assert (found.code, found.message.endswith(says)) == ("GS501", True), found.message
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -57,11 +58,21 @@ def test_folders(tmp_path: Path, files: list[str], what: str, fix: str) -> None:
     assert fix in hint
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of a name are Unix")
+def test_pipes_and_names_that_no_file_can_have(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.csv")
+    assert problem(tmp_path / "t.csv") == ("is a pipe, not a regular file", "write the data to a file")
+    assert problem(tmp_path / f"{300 * 'a'}.csv")[0] == "cannot be opened: File name too long"
+    assert problem(Path("a\0b.csv"))[0] == "cannot be opened: embedded null byte"
+
+
 def test_only_near_names_are_suggested(tmp_path: Path) -> None:
     (tmp_path / "housing_train.npz").touch()
     (tmp_path / "houses.csv").touch()
     assert problem(tmp_path / "house.csv")[1] == "did you mean 'houses.csv'?"
     assert problem(tmp_path / "houses.tsv")[1] == "did you mean 'houses.csv'?"
+    (tmp_path / "prices.csv.gz").touch()
+    assert problem(tmp_path / "prices.parquet")[1] == "did you mean 'prices.csv.gz'?"
     assert problem(tmp_path / "reviews_train.npz")[1] == "files are named relative to the spec"
     assert problem(tmp_path / "nowhere" / "t.csv")[1].startswith("there is no folder")
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from commands import graphspec
 
 import graphspec as gs
 from graphspec.engine.runtime.session import Session
@@ -88,3 +89,26 @@ def test_texts_and_standardized_targets(tmp_path: Path) -> None:
     model = gs.compile(spec)
     model.fit(x, y, epochs=2, verbose=0)
     check(model, x, y, tmp_path)
+
+
+LOSS = "its loss reads values of trained layers that the file does not compute"
+STEPS = "trained layers decide which steps of its heads count"
+
+
+@pytest.mark.parametrize(
+    ("layers", "outputs", "why"),
+    [
+        ([{"name": "h", "type": "Dense", "units": 2}], {"y": {"loss": "mse", "target": "h"}}, LOSS),
+        ([{"name": "masked", "type": "Masking"}], {"y": {"loss": "mse"}}, STEPS),
+    ],
+)
+def test_what_a_file_alone_cannot_tell(layers: Any, outputs: Any, why: str, tmp_path: Path) -> None:
+    first, last = {"name": "first", "type": "Dense", "units": 3}, {"name": "y", "type": "Dense", "units": 2}
+    layers = [first, *layers, last if why == STEPS else last | {"inputs": "first"}]
+    spec = {"graphspec": 1, "name": "net", "inputs": {"x": {"shape": [5, 3]}}, "layers": layers, "outputs": outputs}
+    model = gs.compile(spec | {"data": {"test": {"file": str(tmp_path / "test.npz")}}})
+    model.export(tmp_path / "a.onnx")
+    np.savez(tmp_path / "test.npz", x=np.ones((4, 5, 3), np.float32), y=np.ones((4, 5, 2), np.float32))
+    result = graphspec("evaluate", tmp_path / "a.onnx", "--data", tmp_path / "test.npz")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"a.onnx cannot be evaluated: {why}; evaluate its run" in " ".join(result.stderr.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,51 @@ def test_rows_of_lists_and_single_values() -> None:
     assert _fed(entry("string", "", rank=1), {"a": np.array([["x"], ["y"]], object)}).tolist() == ["x", "y"]
     with pytest.raises(ValueError, match="does not fit int64"):
         _fed(entry("int64"), {"a": np.array([2**64, 1], object)})
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "says"),
+    [
+        ("string", ["a", 3], "column 'a' has a value that is no text: 3"),
+        ("float32", [1.5, "old"], "column 'a' has a text in place of a number: 'old'"),
+        ("int64", [1.0, 2.5], "column 'a' has a value that is not in int64: 2.5"),
+        ("uint8", np.array([1, 300]), "column 'a' has a value that is not in uint8: 300"),
+    ],
+)
+def test_what_does_not_fit(kind: str, values: Any, says: str) -> None:
+    array = values if isinstance(values, np.ndarray) else np.array(values, object)
+    with pytest.raises(ValueError, match=re.escape(says)):
+        _fed(entry(kind, ""), {"a": array})
+
+
+def sums(folder: Path) -> Model:
+    """A model of two numbers, beside which others may lie."""
+    layers = [
+        {"name": "y", "type": "Concatenate", "inputs": ["a", "b"]},
+        {"name": "z", "type": "Add", "inputs": ["a", "b"]},
+    ]
+    inputs = {"a": {"shape": [1]}, "b": {"shape": [1]}}
+    document = {"graphspec": 1, "name": "net", "inputs": inputs, "layers": layers, "outputs": {"y": {}, "z": {}}}
+    gs.compile(document).export(folder / "model.onnx")
+    return mlflow_loader._load_pyfunc(str(folder))
+
+
+def test_arrays_by_name(tmp_path: Path) -> None:
+    found = sums(tmp_path).predict({"a": np.array([1.0, 2.0]), "b": [3, 4.5]})
+    assert {name: array.tolist() for name, array in found.items()} == {"y": [[1, 3], [2, 4.5]], "z": [[4], [6.5]]}
+    model = mlflow_loader._load_pyfunc(str(tmp_path / "model.onnx"))
+    for given, says in (
+        (np.ones((2, 2)), "the model has the inputs a, b: give a DataFrame"),
+        ({"a": [1]}, "no column 'b'"),
+    ):
+        with pytest.raises(ValueError, match=says):
+            model.predict(given)
+
+
+def test_frames(tmp_path: Path) -> None:
+    pandas = pytest.importorskip("pandas")
+    found = sums(tmp_path).predict(pandas.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.5]}, index=[7, 9]))
+    assert found.to_dict() == {"y": {7: [1.0, 3.0], 9: [2.0, 4.5]}, "z": {7: 4.0, 9: 6.5}}
 
 
 def test_letters_are_one_text(tmp_path: Path) -> None:

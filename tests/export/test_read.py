@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,73 @@ def test_a_wrong_record(record: Any, file: Path, tmp_path: Path) -> None:
         read_exported(changed(file, tmp_path, record))
     assert "a.onnx" in str(caught.value)
     assert "\x1b" not in str(caught.value)
+
+
+def other_input(model: onnx.ModelProto) -> None:
+    model.graph.input[0].name = "\x1b[31mq"
+    for node in model.graph.node:
+        node.input[:] = ["\x1b[31mq" if name == "x" else name for name in node.input]
+
+
+def three_rows(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 3
+
+
+def head(op: str, *more: str, **attributes: Any) -> Callable[[onnx.ModelProto], None]:
+    """Compute the head by one more operator; the file says nothing of its shape."""
+
+    def change(model: onnx.ModelProto) -> None:
+        for node in model.graph.node:
+            node.output[:] = ["before" if name == "kind" else name for name in node.output]
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0, 1, 10**6]), "far"))
+        model.graph.node.append(onnx.helper.make_node(op, ["before", *more], ["kind"], **attributes))
+        to = attributes.get("to", onnx.TensorProto.FLOAT)
+        model.graph.output[0].type.CopyFrom(onnx.helper.make_tensor_type_proto(to, None))
+
+    return change
+
+
+def no_head(model: onnx.ModelProto) -> None:
+    model.graph.output[0].name = "before"
+    for node in model.graph.node:
+        node.output[:] = ["before" if name == "kind" else name for name in node.output]
+
+
+def unknown_operator(model: onnx.ModelProto) -> None:
+    model.graph.node[0].op_type = "Nothing"
+
+
+MISMATCH = "does not match the spec that it contains: "
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (other_input, rf"{MISMATCH}input '\x1b[31mq' is not in the spec"),
+        (no_head, f"{MISMATCH}there is no output 'kind'"),
+        (three_rows, f"{MISMATCH}input 'x' accepts only 3 rows, but the batch axis must be free"),
+        (
+            head("Cast", to=onnx.TensorProto.DOUBLE),
+            f"{MISMATCH}output 'kind' is tensor(double), but must be tensor(float)",
+        ),
+        (head("ReduceSum", keepdims=0), "'kind'"),
+        (head("Concat", "before", axis=0), "returns 'kind' as (6, 3) for 3 rows, its spec requires (3, 3)"),
+        (head("Gather", "far", axis=1), "onnxruntime fails to run"),
+        (unknown_operator, "onnxruntime does not load"),
+    ],
+)
+def test_a_file_that_is_not_of_its_spec(change: Callable[[Any], None], says: str, file: Path, tmp_path: Path) -> None:
+    model = onnx.load(file)
+    change(model)
+    onnx.save(model, tmp_path / "a.onnx")
+    with pytest.raises(gs.UsageError) as caught:
+        read_exported(tmp_path / "a.onnx").run({"x": X})
+    assert says in str(caught.value)
+
+
+def test_outputs_that_do_not_fit_into_memory(file: Path) -> None:
+    with pytest.raises(gs.RunError, match=r"GS602.*the outputs need .* of memory"):
+        read_exported(file).refuse_too_large(10**15)
 
 
 def test_a_record_without_end(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

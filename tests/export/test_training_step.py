@@ -216,6 +216,23 @@ def test_rows_that_are_prepared_need_a_second_file(tmp_path: Path) -> None:
     assert {i["name"] for i in record["inputs"]} == {o.name for o in prelude.get_outputs()}
 
 
+ONE_HOT = {"loss": "categorical_crossentropy"}
+COUNTS = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy", "confusion_matrix"]}
+
+
+@pytest.mark.parametrize(
+    ("head", "given", "starts", "ends"),
+    [
+        (ONE_HOT, None, "10 steps on random rows, with drawn targets equal the runtime's: the loss", "of their way"),
+        (ONE_HOT, {"x": np.ones((4, 4), np.float32)}, "10 steps on the rows given, with drawn targets", "of their way"),
+        (COUNTS, None, "10 steps on random rows", "; not counted there: confusion_matrix"),
+    ],
+)
+def test_what_the_proof_says(head: dict[str, Any], given: Any, starts: str, ends: str, tmp_path: Path) -> None:
+    proof = gs.compile(dense_spec(outputs={"kind": head})).export_training_step(tmp_path / "step.onnx", rows=given)
+    assert (str(proof).startswith(starts), str(proof).endswith(ends)) == (True, True), str(proof)
+
+
 def test_what_cannot_be_written_is_refused_with_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "step.onnx"
     with pytest.raises(SpecError) as caught:
@@ -241,6 +258,8 @@ def test_what_cannot_be_written_is_refused_with_its_place(tmp_path: Path, monkey
     assert found.message == "'hidden' needs the gradient of Tanh, which cannot be written as nodes"
     with pytest.raises(UsageError, match=r"no trainable weight is called 'kinds/\*'; did you mean"):
         gs.compile(dense_spec()).export_training_step(path, trainable=["kinds/*"])
+    with pytest.raises(UsageError, match=r"opset 99 cannot be proved: onnxruntime .* supports at most"):
+        gs.compile(dense_spec()).export_training_step(path, opset=99)
     assert not path.exists()
 
 
@@ -250,6 +269,15 @@ def test_a_wrong_step_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
     )
     with pytest.raises(SpecError, match="step 1 of a training differs"):
         gs.compile(spec_of("Adam")).export_training_step(tmp_path / "step.onnx")
+    monkeypatch.undo()
+    counts, head = training_step._Runtime.__call__, {"loss": COUNTS["loss"], "metrics": ["accuracy"]}
+    monkeypatch.setattr(
+        training_step._Runtime,
+        "__call__",
+        lambda self, feeds: {n: a + ("accuracy" in n) for n, a in counts(self, feeds).items()},
+    )
+    with pytest.raises(SpecError, match=r"'.*accuracy.*' is \d+, the runtime's \d+"):
+        gs.compile(dense_spec(outputs={"kind": head})).export_training_step(tmp_path / "step.onnx")
     assert not list(tmp_path.iterdir())
 
 

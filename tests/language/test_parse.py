@@ -43,6 +43,10 @@ def section(text: str) -> str:
     return FINE + text + "\n"
 
 
+def search(space: str, more: str = "") -> str:
+    return section(f"search: {{space: {{{space}}}{more}}}")
+
+
 def test_a_whole_spec(run: Any, tmp_path: Path) -> None:
     text = """
 graphspec: 1
@@ -207,6 +211,26 @@ GS1: dict[str, tuple[str, str, int, int, str]] = {
     "105 stratify": (section("data: {validation: {file: a, stratify: out}}"), "GS105", 7, 30, "needs `split`"),
     "105 combine": (section("training: {combine: man}"), "GS105", 7, 21, "did you mean 'mean'?"),
     "105 workers": (section("training: {workers: 0}"), "GS105", 7, 21, ">= 1, not 0"),
+    "104 data": (section("data: {train: 5}"), "GS104", 7, 15, "for example `train: {file: rows.csv}`"),
+    "104 search": (section("search: [a]"), "GS104", 7, 9, "`search` must be a mapping, not ['a']"),
+    "104 objective": (search("vars.n: {int: [1, 3]}", ", objective: val_loss"), "GS104", 7, 53, "`{metric: val_loss}`"),
+    "104 weights": (section("training: {initial_weights: true}"), "GS104", 7, 29, "weights.safetensors"),
+    "105 windows and gaps": (
+        section("data: {train: {file: a, drop_missing_targets: true, windows: {length: 4}}}"), "GS105", 7, 47, "fill in",
+    ),
+    "105 stratify in order": (
+        section("data: {train: {file: a.npz}, validation: {split: {last: 0.2}, stratify: out}}"), "GS105", 7, 73, "in order",
+    ),
+    "105 marks": (section("data: {train: {file: a.csv, decimal: ',', thousands: ','}}"), "GS105", 7, 54, "are both ','"),
+    "105 strip": (section("data: {train: {file: a.csv, strip: ['-']}}"), "GS105", 7, 36, "may be a part of a number"),
+    "105 no space": (search(""), "GS105", 7, 17, "there is nothing to search"),
+    "105 many spaces": (
+        search(", ".join(f"vars.a{k}: {{int: [1, 3]}}" for k in range(300))), "GS105", 7, 17, "more than",
+    ),
+    "105 search of itself": (search("search.trials: {int: [1, 3]}"), "GS105", 7, 18, "is not a setting"),
+    "105 step": (search("training.epochs: {int: [1, 30], step: -2}"), "GS105", 7, 56, "must be positive, not -2"),
+    "105 dimension's name": (FINE.replace("[4]", "[2x]"), "GS105", 3, 22, "an integer, null or a word"),
+    "105 no file": (section("training: {callbacks: [{type: CSVLogger, filename: ''}]}"), "GS105", 7, 52, "not be empty"),
     "106 twice": (FINE + "name: t\n", "GS106", 7, 1, "first at line 2"),
     "107 clash": (node("{name: x, type: Dense, units: 1}"), "GS107", 5, 10, "input at line 3"),
     "108 variable": (node("{type: Dense, units: '${n}'}"), "GS108", 5, 24, "'n'"),

@@ -133,6 +133,9 @@ def test_every_reader_reads_a_whole_text(reader: str) -> None:
 
 WHOLE = {
     "block": "a: |\n  b\n\n    c\n\nd: |-\n  e\n  \nf: |+\n  g\n\nh: |2\n    i\n",
+    "blank lines before a block": "a: |\n \n   b\nc: >\n \n\n   d\n  \n   e\n",
+    "a block at the first column": "--- |\na: 1\n...\n",
+    "byte order mark": "\ufeffa: 1\n",
     "folded": "a: >\n  b\n  c\n\n  d\n   e\n  f\ng: >-\n  h\n  i\n",
     "plain over lines": "a: b\n  c\n\n  d # e\nf: g\n",
     "quoted over lines": "a: 'b\n  c\n\n  d'\ne: \"f\n  g \\\n  h\"\n",
@@ -154,3 +157,8 @@ WHOLE = {
 def test_the_editor_has_the_values_of_the_reader(name: str) -> None:
     text = WHOLE[name]
     assert repr(plain(parse(Text(text)))) == repr(read_value(text, "").plain())
+
+
+def test_blank_lines_may_be_indented_less_than_the_block_below() -> None:
+    text = WHOLE["blank lines before a block"]
+    assert read_value(text, "").plain() == pyyaml.safe_load(text) == {"a": "\nb\n", "c": "\n\nd\ne\n"}

@@ -129,6 +129,16 @@ def test_more_bins_than_rows_are_an_error_of_the_spec(more: list[dict[str, Any]]
     assert gs.validate(embedded(*layers, input_dim=6)) == []
 
 
+def test_more_learnt_ids_than_rows() -> None:
+    """Their number is not known yet: the hint must not name it."""
+    texts: dict[str, Any] = {"name": "ids", "type": "StringLookup"}
+    [found] = (d for d in gs.validate(embedded(texts, input_dim=5, dtype="string")) if d.is_error)
+    assert found.hint == "set `input_dim: null`, or reduce the range of 'ids'"
+    document = embedded(texts, input_dim=5, dtype="string")
+    document["layers"][-1]["input_dim"] = None
+    assert not [d for d in gs.validate(document) if d.is_error]
+
+
 def test_bins_that_cannot_be_reached_are_none() -> None:
     far = {**BINS, "bin_boundaries": [0.0, 1.0, 300.0]}
     assert gs.validate(embedded(far, input_dim=3, dtype="uint8")) == []

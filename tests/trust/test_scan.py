@@ -1,6 +1,7 @@
 """The faster scanner against ruamel.yaml's own: the same events at the same places, the same errors.
 
-But U+0085, U+2028 and U+2029, which ruamel.yaml breaks lines at, are letters: YAML 1.2 and JSON have them so.
+But U+0085, U+2028 and U+2029, which ruamel.yaml breaks lines at, are letters: YAML 1.2 and JSON have them so. And
+ruamel.yaml refuses a block scalar whose text is indented more than a blank line above it, which YAML allows.
 """
 
 from __future__ import annotations
@@ -122,6 +123,9 @@ def sources() -> list[str]:
     return [*SEEDS, *filter(None, (path.read_bytes().decode("utf-8", "replace") for path in sorted(paths)))]
 
 
+REFUSED = "more indented follow up line than first in a block scalar"
+
+
 def test_what_is_shipped_is_scanned_as_ruamel_does() -> None:
     for text in sources():
         assert told(events, text) == told(original, text)
@@ -131,7 +135,8 @@ def test_mutated_texts_are_scanned_as_ruamel_does() -> None:
     draw, texts = random.Random(1), sources()
     for _ in range(300):
         text = mutated(draw, draw.choice(texts))
-        assert told(events, text) == told(original, text), text
+        expected = told(original, text)
+        assert REFUSED in str(expected[-1:]) or told(events, text) == expected, text
 
 
 @pytest.mark.parametrize(

@@ -244,8 +244,6 @@ def unmatched(file: WeightFile, names: Sequence[str]) -> list[Diagnostic]:
 
 
 def _near(pattern: str, names: Sequence[str], nodes: bool) -> str:
-    if not names:
-        return "the network has no weights there"
     known = [name.rpartition("/")[0] for name in names] if nodes and "*" not in pattern else []
     known += names if "*" not in pattern else [f"{name.partition('/')[0]}/*" for name in names]
     known += [f"*/{name.rpartition('/')[2]}" for name in names]

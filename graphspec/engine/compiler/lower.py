@@ -19,7 +19,7 @@ from graphspec.graph.analysis import Demand, invalid_ids
 from graphspec.graph.builder import Builder
 from graphspec.graph.cuts import by_row, computed_in_steps, not_computable, repeatable
 from graphspec.graph.initializers import Constant
-from graphspec.graph.ir.dims import has_rows
+from graphspec.graph.ir.dims import LearntSize, has_rows
 from graphspec.graph.ir.graph import Graph, Node, Range, Type, Value
 from graphspec.graph.ops import OPS, operator
 from graphspec.language.declarations import TRAINED, HeadDecl, NodeDecl, Ref, Spec, given_of, node_of, operand_text
@@ -282,7 +282,8 @@ def _ids_without_row(lookup: Demand, ids: Range, layers: dict[str, NodeDecl], re
     subject = f"{_type(node, layers)} '{visible(node.name)}'"
     text = f"{subject} looks up ids from '{visible(source)}', which range from {ids.low} to {ids.high}; "
     text += "none of them has a row" if allowed.empty else f"only {allowed.low} to {allowed.high} can have a row"
-    enough = f"`input_dim: {ids.high + 1}`" if lookup.range.low == 0 else "a larger `input_dim`"
+    most = "null" if isinstance(ids.high, LearntSize) else ids.high + 1  # learnt: as many as the layer before makes
+    enough = f"`input_dim: {most}`" if lookup.range.low == 0 else "a larger `input_dim`"
     hint = f"set {enough}, or reduce the range of '{visible(source)}'"
     refs = [Ref(source, 0, layers[source].mark)] if source in layers else []
     return _diagnose(node, result, refs, Code.SIZES_DO_NOT_FIT, text, hint, "input_dim")

@@ -143,6 +143,12 @@ def test_what_a_file_lacks_starts_as_without_it() -> None:
         "8 start new: b/dense/kernel, b/dense/bias, b/norm/gamma, b/norm/beta, …; 1 left over: y/kernel"
     )
     assert len(known.sha256) == 64
+    told = dict(known.rows())
+    assert [told[name] for name in ("a/dense/bias", "y/bias", "(left over)")] == [
+        "a/dense/bias",
+        "starts new: not in the file",
+        "y/kernel",
+    ]
 
 
 HALF = np.array([1.5, -2.0, 0.25], np.float32)
@@ -221,5 +227,42 @@ def test_mistakes(initial: Any, words: str, hint: str) -> None:
     Path("net.yaml").write_text("a: 1")
     Path("broken.safetensors").write_bytes(b"\xff" * 40)
     (problem,) = check(net(PLAIN, initial)).errors
+    assert words in problem.message
+    assert hint in str(problem.hint)
+
+
+DENSE = {"name": "y", "type": "Dense", "units": 2}
+MANY = [{"name": f"d{k}", "type": "Dense", "units": 2} for k in range(29)]
+
+
+@pytest.mark.parametrize(
+    ("layers", "shapes", "more", "words", "hint"),
+    [
+        ([DENSE], {"y/kernel": (3, 5), "y/bias": (2,)}, {}, "'y/kernel' of 'w.safetensors' has shape (3, 5)", "`units: 5`"),
+        ([DENSE], {"y/kernel": (2, 3), "y/bias": (2,)}, {}, "has shape (2, 3)", "PyTorch's layout: write `layout: torch`"),
+        ([DENSE], {"y/kernel": (4, 2), "y/bias": (2,)}, {}, "has shape (4, 2)", "give the layer the sizes of the file"),
+        ([DENSE], {"y.weight": (2, 3)}, {}, "lacks all 2 weights", "its names are PyTorch's: write `layout: torch`"),
+        ([DENSE], {f"q{k}": (2,) for k in range(9)}, {}, "lacks all 2 weights", "the file has 'q0', 'q1', 'q2', … (6 more)"),
+        (
+            [{"name": "y", "type": "GRU", "units": 2, "reset_after": False}],
+            {"y.weight_ih_l0": (6, 3), "y.weight_hh_l0": (6, 2), "y.bias_ih_l0": (6,), "y.bias_hh_l0": (6,)},
+            {"layout": "torch"},
+            "lacks 1 of 3 weights: y/bias",
+            "PyTorch's GRU is `reset_after: true` here",
+        ),
+        (
+            [*MANY, DENSE],
+            {f"{n['name']}/{role}": (7, 7) for n in [*MANY, DENSE] for role in ("kernel", "bias")},
+            {},
+            "has shape (7, 7) (and 20 more like this)",
+            "give the layer the sizes of the file",
+        ),
+    ],
+)  # fmt: skip
+def test_arrays_that_do_not_fit(layers: Any, shapes: Any, more: Any, words: str, hint: str) -> None:
+    save_file({name: np.ones(shape, np.float32) for name, shape in shapes.items()}, "w.safetensors")
+    document = net(layers, {"file": "w.safetensors", **more})
+    document["inputs"]["x"]["shape"] = [4, 3] if layers[-1]["type"] == "GRU" else [3]
+    problem = check(document).errors[-1]
     assert words in problem.message
     assert hint in str(problem.hint)

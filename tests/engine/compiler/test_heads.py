@@ -58,3 +58,11 @@ def test_one_column_for_a_head_with_several_values(name: str) -> None:
     found = [(d.code, d.message, d.path) for d in gs.validate(document) if d.is_error]
     path = "data.train.targets.y" if "targets" in source else "data.train"
     assert found == ([] if message is None else [("GS503", message, path)])
+
+
+def test_the_hint_for_a_list_in_each_row() -> None:
+    layers = [{"name": "y", "type": "Dense", "units": 2, "activation": "softmax"}]
+    outputs, data = {"y": {"loss": "sparse_categorical_crossentropy"}}, {"train": {"file": "t.csv"}}
+    document = {"graphspec": 1, "name": "net", "inputs": {"s": {"shape": ["time", 3]}}, "layers": layers}
+    [found] = gs.validate(document | {"outputs": outputs, "data": data})
+    assert found.hint == "write lists in JSON Lines, or end with one value for each row"
