@@ -13,7 +13,7 @@ _SPARKS = (8, 20)  # columns of values over time
 
 
 def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
-    """Yield the lines of blocks for a terminal of ``width`` columns; None for files and pipes, where nothing is cut."""
+    """Yield the lines of texts and tables for a terminal of ``width`` columns; None for files and pipes: nothing is cut."""
     for block in blocks:
         match block:
             case document.Text(content=content) | document.Heading(content=content):
@@ -27,18 +27,6 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
                 yield from table_lines(block, width)
             case document.Code(text=text):
                 yield from printable(text).split("\n")
-            case document.Figure(title=title, drawing=drawing, below=below):
-                yield from paragraph(f"{title}: {drawing.about}", width)
-                yield from lines_of(below, width)
-            case document.Group(blocks=inner) | document.Folded(blocks=inner):
-                yield from lines_of(inner, width)
-            case document.Cards(cards=cards):
-                for card in cards:
-                    yield from lines_of(card, width)
-            case document.Tabs(parts=parts):
-                for _, title, inner in parts:
-                    yield title
-                    yield from lines_of(inner, width)
 
 
 def table_lines(table: Table, width: int | None) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from graphspec.base.arguments import advising, rows
+from graphspec.base.arguments import advising, folders, rows
 from graphspec.base.errors import UsageError
 
 
@@ -69,3 +69,9 @@ def test_what_is_surely_no_array_is_refused(value: Any, says: str) -> None:
 @pytest.mark.parametrize("value", [None, 3.0, [1], (1,), range(3), {"x": 1}, np.zeros(2)])
 def test_other_data_are_checked_later(value: Any) -> None:
     assert rows("x", value) is value
+
+
+def test_one_folder_is_no_list_of_folders() -> None:
+    assert folders(("a", Path("b"))) == [Path("a"), Path("b")]
+    with pytest.raises(UsageError, match="`allow` must be a list of folders, got 'a'"):
+        folders("a")

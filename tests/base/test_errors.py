@@ -52,6 +52,7 @@ def test_the_text_of_a_spec_error_is_that_of_the_command_line(broken: Path) -> N
         assert part in str(error)
     again = pickle.loads(pickle.dumps(error))
     assert (str(again), again.diagnostics) == (str(error), error.diagnostics)
+    assert error._repr_html_() == error.diagnostics._repr_html_()
 
 
 def test_a_notebook_shows_the_text_and_the_users_own_line(broken: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -81,6 +82,8 @@ def test_other_errors_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     assert usage._render_traceback_()[-1] == "`epochs` must be at least 1, got 0"
     assert not any("graphspec/api.py" in line for line in usage._render_traceback_())
     run = gs.RunError("GS601", "the loss is nan", "lower it")
+    again = pickle.loads(pickle.dumps(run))  # between processes
+    assert (str(again), again.code, again.message, again.hint) == (str(run), "GS601", "the loss is nan", "lower it")
     assert run._render_traceback_() == ["RunError", "", "error[GS601]: the loss is nan", "  = help: lower it"]
     assert gs.UsageError("a\x1b[31mb")._render_traceback_()[-1] == "a�[31mb"
 

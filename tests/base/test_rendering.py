@@ -58,6 +58,13 @@ def test_columns_of_nodes_are_aligned() -> None:
         "  = longer  (N, T, 100)   input at line 2",
         "  = u                     from LSTM",
     ]
+    assert render([Diagnostic("GS302", "m", nodes=nodes)], width=30).splitlines()[1:] == [
+        "  = a  (N, 1)   from Dense at",
+        "      line 3",
+        "  = longer  (N, T, 100)",
+        "      input at line 2",
+        "  = u     from LSTM",
+    ]
 
 
 def test_a_dict_has_a_path_and_no_excerpt() -> None:

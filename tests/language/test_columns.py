@@ -10,6 +10,7 @@ from expanding import args, fine, found, wires
 
 from graphspec.base.errors import Diagnostic, UsageError
 from graphspec.engine.compiler.check import check
+from graphspec.language import columns as records
 from graphspec.language.columns import MAX_PARTS
 from graphspec.language.expand import Expanded, expand
 from graphspec.language.parse import parse
@@ -179,11 +180,26 @@ def test_numbers_are_embedded_together(run: Any) -> None:
         ("scale: {bins: 4}, clip: smooth", "`clip` of column 'a' cannot be used with bins"),
         ("clip: hard", "`clip` of column 'a' must be 'smooth'"),
         ("pieces: 4", "unknown key 'pieces' of column 'a'"),
+        ("missing: error, missing_values: [9]", "`missing_values` of column 'a' cannot be used with `missing: error`"),
     ],
 )
-def test_wrong_embedding(column: str, text: str, run: Any) -> None:
+def test_wrong_arguments_of_numbers(column: str, text: str, run: Any) -> None:
     problems = run(f"a: {{type: number, {column}}}").diagnostics
     assert [text in problem.message for problem in problems] == [True]
+
+
+def test_letters_of_integers_cannot_be_folded(run: Any) -> None:
+    [problem] = run("a: {type: category, dtype: int64, fold_case: true}").diagnostics
+    assert (problem.message, problem.hint) == ("`fold_case` of column 'a' needs texts", "set `dtype: string`")
+
+
+def test_too_many_columns(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MAX_PARTS", 3)
+    assert fine(run("a: category, b: category}\n    crosses: [[a, b]]\n    numbers: {"))
+    [problem] = run("a: category, b: category, c: number}\n    crosses: [[a, b]]\n    numbers: {").diagnostics
+    assert problem.code == "GS110"
+    assert problem.message == "the records have more than 3 columns and crosses"
+    assert "an input with a `shape` takes a list of columns" in str(problem.hint)
 
 
 def test_columns_of_numbers_share_arguments_that_they_do_not_set(run: Any) -> None:

@@ -85,6 +85,8 @@ def test_parts_of_the_data_are_created() -> None:
         ("training.lr=0.01", "no 'lr' in 'training'; write --set training.optimizer.learning_rate=0.01"),
         ("epochs=3", "write --set training.epochs=3"),
         ("epoch=3", "write --set training.epochs=3"),
+        ("epohcs=3", "write --set training.epochs=3"),
+        ("lerning_rate=0.1", "write --set training.optimizer.learning_rate=0.1"),
         ("optimizer=sgd", "write --set training.optimizer=sgd"),
         ("optimizer.learning_rate=1", "write --set training.optimizer.learning_rate=1"),
         ("units=3", "write one of --set layers.hidden.units=3, --set layers.y.units=3"),

@@ -47,6 +47,24 @@ def search(space: str, more: str = "") -> str:
     return section(f"search: {{space: {{{space}}}{more}}}")
 
 
+WRONG = "vars: {a: '${zz}'}\n"
+BLOCK = "blocks: {{b: {{inputs: {}, layers: [{{name: {}, type: Dense, units: 1, inputs: i}}], outputs: [i]}}}}"
+
+
+def record(columns: str) -> str:
+    return FINE.replace("{shape: [4]}", f"{{columns: {{{columns}}}")
+
+
+def nested(count: int, name: str) -> str:
+    """Blocks that have each other, from line 7 on."""
+    inner = [
+        f"  b{k}: {{inputs: [i], layers: [{{name: {name}, block: b{k + 1}, inputs: i}}], outputs: [{name}]}}"
+        for k in range(count)
+    ]
+    last = f"  b{count}: {{inputs: [i], layers: [{{name: n, type: Dense, units: 2, inputs: i}}], outputs: [n]}}"
+    return section("\n".join(["blocks:", *inner, last]))
+
+
 def test_a_whole_spec(run: Any, tmp_path: Path) -> None:
     text = """
 graphspec: 1
@@ -234,8 +252,17 @@ GS1: dict[str, tuple[str, str, int, int, str]] = {
     "106 twice": (FINE + "name: t\n", "GS106", 7, 1, "first at line 2"),
     "107 clash": (node("{name: x, type: Dense, units: 1}"), "GS107", 5, 10, "input at line 3"),
     "108 variable": (node("{type: Dense, units: '${n}'}"), "GS108", 5, 24, "'n'"),
+    "107 block input": (section(BLOCK.format("[i]", "i")), "GS107", 7, 43, "has the name of a block input at line 7"),
+    "107 crosses": (record("a: category, b: category}, crosses: [[a, b], [a, b]]"), "GS107", 3, 69, "remove one of them"),
+    "108 hyphen": (node("{type: Dense, units: '${a-b}'}"), "GS108", 5, 24, "unknown variable 'a-b'"),
+    "108 variable of a variable": (node("{type: Dense, units: '${a*2}'}") + WRONG, "GS108", 8, 11, "'zz'"),
+    "108 variable of a Formula": (node("{type: Formula, value: x * a}") + WRONG, "GS108", 8, 11, "'zz'"),
+    "108 type of a column": (record('a: "${zz}"}'), "GS108", 3, 27, "'zz'"),
     "109 version": (FINE.replace("graphspec: 1", "graphspec: 2"), "GS109", 1, 12, "write `graphspec: 1`"),
     "110 deep": ("a: " + "[" * 101, "GS110", 1, 103, "100 levels"),
+    "110 blocks": (nested(45, "n"), "GS110", 47, 48, "nested deeper than 40 levels"),
+    "110 names of blocks": (nested(6, "n" * 190), "GS110", 13, 236, "names of nested blocks are longer than 1,000"),
+    "111 operation": (node("{type: np.unique}"), "GS111", 5, 10, "a size that depends on values; use StringLookup"),
     "111 layer": (node("{type: Dnse, units: 1}"), "GS111", 5, 10, "did you mean 'Dense'?"),
     "111 layer, case": (node("{type: dense, units: 1}"), "GS111", 5, 10, "did you mean 'Dense'?"),
     "111 activation": (node("{type: Dense, units: 1, activation: rellu}"), "GS111", 5, 39, "did you mean 'relu'?"),

@@ -101,3 +101,16 @@ def test_numbers_beyond_float32(large: float) -> None:
     with pytest.raises(ProblemError, match="exceeds float32"):
         converted(np.array([1.0, large]), "float32")
     assert converted(np.array([3.4028235e38]), "float32")[0] == np.finfo(np.float32).max
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.zeros((0, 3)), "is empty"),
+        (np.zeros((1,) * 40), "has more than"),
+        (np.array([1j]), "contains values of dtype"),
+    ],
+)
+def test_arrays_that_are_not_converted(array: Any, words: str) -> None:
+    with pytest.raises(ProblemError, match=words):
+        converted(array, None)

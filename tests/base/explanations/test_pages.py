@@ -119,7 +119,16 @@ def test_a_code_in_other_spellings(text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "first"),
-    [("GS312", "GS302"), ("GS322", "GS302"), ("GS999", None), ("", None), ("cycle", "GS202"), ("duplicate", "GS106")],
+    [
+        ("GS312", "GS302"),
+        ("GS322", "GS302"),
+        ("GS999", None),
+        ("", None),
+        ("cycle", "GS202"),
+        ("duplicate", "GS106"),
+        ("shapes difer", "GS302"),
+        ("GS799", "GS701"),
+    ],
 )
 def test_codes_near_an_unknown_one(text: str, first: str | None) -> None:
     assert find(text) is None
