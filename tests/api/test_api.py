@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import copy
-import operator
 import re
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -99,23 +97,6 @@ def test_weights_are_copies_in_kerass_layout() -> None:
     assert not (model.weights["hidden/kernel"] == 7).any()
     model.set_weights({"hidden/kernel": weights["hidden/kernel"]})
     assert (model.weights["hidden/kernel"] == 7).all()
-
-
-@pytest.mark.parametrize(
-    "assign",
-    [
-        lambda w: operator.setitem(w, "hidden/kernel", 7),
-        lambda w: w.update({"hidden/kernel": 7}),
-        lambda w: w.setdefault("hidden/gain", 7),
-        lambda w: operator.ior(w, {"hidden/kernel": 7}),
-    ],
-)
-def test_weights_are_not_assigned_to(assign: Callable[[Any], Any]) -> None:
-    weights = gs.compile(dense_spec()).weights
-    with pytest.raises(gs.UsageError, match=r"call `model.set_weights\(\{'hidden/\w+': array\}\)`, or edit `dict\("):
-        assign(weights)
-    for own in (dict(weights), weights.copy(), copy.deepcopy(weights), weights | {}):
-        assign(own)
 
 
 @pytest.mark.parametrize(

@@ -156,7 +156,10 @@ BEYOND = {
     "105_groups",
     "105_monitor",
 }
-BEYOND |= {f"105_search_{name}" for name in ("bounds", "grid", "order", "values")} | {"102_search_paths", "105_sparse"}
+BEYOND |= {f"105_search_{name}" for name in ("bounds", "goal", "grid", "order", "validation", "values")} | {
+    "102_search_paths",
+    "105_sparse",
+}
 """Mistakes that follow from several values, or from the precision of numbers."""
 UNREADABLE = {"104_keys"}
 BROKEN = [

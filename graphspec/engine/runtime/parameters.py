@@ -6,14 +6,14 @@ import math
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, NoReturn
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from graphspec.base.arrays.blas import computing
 from graphspec.base.arrays.layout import CACHE_LINE, aligned, shard_slice
 from graphspec.base.arrays.random import Clock, generator
-from graphspec.base.errors import Code, RunError, UsageError
+from graphspec.base.errors import Code, RunError
 from graphspec.engine.runtime.buffers import looked_up, lookups_of
 from graphspec.graph.ir.graph import Array, Graph, Param, Segment
 from graphspec.graph.kernels.context import Calls, ShardedKernel
@@ -92,20 +92,6 @@ class Parameters:
         for name, array in arrays.items():
             self.view(name, vector)[...] = self.params[name].layout.pack(array)
         self.changes += 1
-
-
-class Weights(dict[str, Array]):
-    """Copies of a model's weights by name. To assign to it raises UsageError, since that would not change the model."""
-
-    def __setitem__(self, name: Any = None, *_: Any, **__: Any) -> NoReturn:
-        known = name if isinstance(name, str) else next(iter(self), "hidden/kernel")
-        says = "`model.weights` holds copies: to assign to it would not change the model"
-        raise UsageError(f"{says}; call `model.set_weights({{'{known}': array}})`, or edit `dict(model.weights)`")
-
-    update = setdefault = __ior__ = __setitem__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return dict, (dict(self),)
 
 
 def _bounded(vector: Array) -> bool:

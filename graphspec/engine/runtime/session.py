@@ -35,7 +35,7 @@ from graphspec.engine.compiler.objective import Objective, objective_for
 from graphspec.engine.compiler.spec_files import given_by_files
 from graphspec.engine.compiler.training_checks import refuse_memory
 from graphspec.engine.runtime.bind import build_program
-from graphspec.engine.runtime.parameters import OptimizerState, Parameters, Weights
+from graphspec.engine.runtime.parameters import OptimizerState, Parameters
 from graphspec.engine.runtime.prepared_rows import CACHED_BYTES, Prelude, has_networks, prepare_rows
 from graphspec.engine.runtime.program import Access, ProgramCache
 from graphspec.engine.runtime.running_metrics import Evaluation, HeadCounts, RunningMetrics, add_batches
@@ -354,7 +354,7 @@ class Session:
     def weights(self) -> dict[str, Array]:
         """Copies of all weights and statistics by name, such as ``hidden_1/kernel``: float32 arrays in Keras's layout."""
         with self.access.reading():
-            return Weights(self.parameters.get())
+            return self.parameters.get()
 
     def set_weights(self, weights: Mapping[str, Array]) -> None:
         """Write some or all weights.
