@@ -27,6 +27,8 @@ def lines_of(blocks: Iterable[Block], width: int | None) -> Iterator[str]:
                 yield from table_lines(block, width)
             case document.Code(text=text):
                 yield from printable(text).split("\n")
+            case _:
+                raise TypeError(f"a terminal has no form of a {type(block).__name__}")  # nothing is left out in silence
 
 
 def table_lines(table: Table, width: int | None) -> list[str]:
