@@ -447,7 +447,8 @@ def _share(value: float) -> str:
     """Return a share with a tenth of a percent, and as many digits as it takes to differ from all and nothing."""
     shown = f"{100 * value:.1f}"
     if shown in ("100.0", "0.0") and value not in (0, 1):
-        shown = f"{100 * value:.3g}"
+        rest = float(f"{100 * min(value, 1 - value):.1g}")
+        shown = f"{rest if value < 0.5 else 100 - rest:.10g}"
     return f"{shown.removesuffix('.0') if value in (0, 1) else shown} %"
 
 

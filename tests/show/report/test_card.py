@@ -26,6 +26,9 @@ def made(inputs: dict[str, Any], layers: list[Any], outputs: dict[str, Any], **m
     return {"graphspec": 1, "name": "made", "inputs": inputs, "layers": layers, "outputs": outputs, **more}
 
 
+SERIES = {"file": "t.csv", "windows": {"length": 4, "horizon": 1}, "inputs": {"x": "a"}}
+
+
 @pytest.mark.parametrize(
     ("spec", "tag"),
     [
@@ -48,8 +51,10 @@ def made(inputs: dict[str, Any], layers: list[Any], outputs: dict[str, Any], **m
             ),
             "text-classification",
         ),
+        (made({"x": {"shape": [4]}}, [HEAD], {"kind": {}}), None),
+        (made({"x": {"shape": [4]}}, [NUMBER[0]], NUMBER[1], data={"train": SERIES}), "time-series-forecasting"),
     ],
-    ids=["table", "number", "picture", "number of a picture", "tokens"],
+    ids=["table", "number", "picture", "number of a picture", "tokens", "no loss", "series"],
 )
 def test_the_task_has_the_name_of_model_repositories(spec: dict[str, Any], tag: str | None) -> None:
     assert pipeline_tag(gs.compile(spec)) == tag

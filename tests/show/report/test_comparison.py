@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
+
+from graphspec.engine.compiler.check import check
 from graphspec.show.html import html_of
-from graphspec.show.report.comparison import Compared, best_of, comparison_html, differing, names_of, notes, results
+from graphspec.show.report.comparison import (
+    Compared,
+    best_of,
+    comparison_html,
+    differences,
+    differing,
+    flattened,
+    names_of,
+    notes,
+    results,
+)
 from graphspec.show.report.verdicts import Interval
 
 RUN = Compared(
@@ -90,3 +104,27 @@ def test_equal_specs_say_so() -> None:
     assert "<code>training.epochs</code>" in html_of(
         differing([RUN, replace(RUN, spec={"training.epochs": "<2>"})]).blocks
     )
+
+
+TWO = [{"name": "a", "type": "Dense", "units": 2, "inputs": "x"}, {"name": "b", "share": "a", "inputs": "x"}]
+SPEC = {"graphspec": 1, "name": "n", "inputs": {"x": {"shape": [3]}}, "layers": TWO, "outputs": {"a": {"loss": "mse"}}}
+PAIR = {"layer": ["a", "b"], "loss": {"type": "info_nce", "temperature": 0.5}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "found"),
+    [
+        ({"outputs": {"a": {"loss": "mse", "target": "b"}}}, {"outputs.a.target": [None, "b"]}),
+        ({"outputs": {"a": {}}}, {"outputs.a.loss": ["MeanSquaredError", "none"]}),
+        ({"outputs": {"a": {"loss": "mse"}, "p": PAIR}}, {"outputs.p.layer": [None, "a, b"]}),
+        ({"layers": [TWO[0], TWO[0] | {"name": "b"}]}, {"layers.b.share": ["a", None]}),
+        (
+            {"data": {"train": {"file": "t.npz", "inputs": {"x": ["p", "q", "r"]}}}},
+            {"data.train.inputs.x": [None, "[p, q, r]"]},
+        ),
+    ],
+)
+def test_what_differs_is_named_by_its_key(changed: dict[str, Any], found: dict[str, Any]) -> None:
+    flat = [flattened(check(document).require()[0]) for document in (SPEC, SPEC | changed)]
+    assert found.items() <= differences(flat).items()
+    assert differences([flat[1], flat[1]]) == {}

@@ -9,7 +9,7 @@ import pytest
 from judged import dense, judge, network, numbers, rows
 
 from graphspec.show.report.baselines import Baseline
-from graphspec.show.report.verdicts import known_rows, lines, rule_scores, verdicts
+from graphspec.show.report.verdicts import _share, known_rows, lines, rule_scores, verdicts
 
 X, Y = numbers(60, 5), 10 * numbers(60, 1, seed=4)
 IDS = np.repeat([0, 1], [40, 20])
@@ -81,3 +81,11 @@ def test_scores_of_a_head_stand_beside_those_of_rules() -> None:
     names = [row[0] for row in rows(html, "Beside simple rules")]
     assert names == ["This network", "Always '0'", "The shares of these rows"]
     assert rule_scores(head, []) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(0, "0 %"), (0.0004, "0.04 %"), (0.5, "50.0 %"), (0.9996, "99.96 %"), (0.99999, "99.999 %"), (1, "100 %")],
+)
+def test_a_share_is_never_rounded_to_all_or_nothing(value: float, shown: str) -> None:
+    assert _share(value) == shown
