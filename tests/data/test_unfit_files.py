@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -63,7 +64,7 @@ def test_pipes_and_names_that_no_file_can_have(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.csv")
     assert problem(tmp_path / "t.csv") == ("is a pipe, not a regular file", "write the data to a file")
     assert problem(tmp_path / f"{300 * 'a'}.csv")[0] == "cannot be opened: File name too long"
-    assert problem(Path("a\0b.csv"))[0] == "cannot be opened: embedded null byte"
+    assert re.fullmatch(r"cannot be opened: .*embedded null (byte|character.*)", problem(Path("a\0b.csv"))[0])
 
 
 def test_only_near_names_are_suggested(tmp_path: Path) -> None:
