@@ -135,9 +135,9 @@ def _one_column(spec: Spec, outputs: Mapping[str, Value]) -> list[Diagnostic]:
             at = source.tree.find(("targets", head.name))[0] or source.tree
             text = f"has one value in each row, but the target of head '{head.name}' has shape {show(shape)}"
             hint = f"end with one value for each row, as Flatten and Dense do, before head '{head.name}'"
-            if len(shape) == 2:
+            if len(shape) == 2 and not isinstance(shape[1], int):
                 hint = "write lists in JSON Lines, or end with one value for each row"
-            if len(shape) == 2 and isinstance(shape[1], int):
+            elif len(shape) == 2:
                 hint = f"list {shape[1]} columns, `targets: {{{head.name}: [a, b, …]}}`, or change the head's size"
             problem = Problem(Code.WRONG_ARRAY_SHAPE, text, hint)
             found.append(Diagnostic.of(f"column '{column}' of {source.where}", problem, at.mark, path=at.path))
