@@ -101,6 +101,19 @@ def with_lowest(place: Place) -> str:
     return place.pytest(interpreter(place, "3.11", "--resolution", "lowest-direct"))
 
 
+LIBRARIES = ("fastapi", "mlflow", "pandas", "polars", "pyarrow")
+"""What pages use beside graphspec, and its tests only where they are there."""
+
+
+def with_libraries(place: Place) -> str:
+    """The newest versions of other projects' libraries. FaultError if a test does not find one."""
+    python = interpreter(place, "3.11", *LIBRARIES)
+    result = place.pytest(python, env={"PYTEST_ADDOPTS": "-rs -m 'slow or not slow'"})
+    if missing := re.findall("could not import '.*'", (place.folder / "tests.txt").read_text(encoding="utf-8")):
+        raise FaultError(f"a test {missing[0]}")
+    return result
+
+
 # The compiled kernels
 
 
@@ -261,6 +274,11 @@ QEMU = {"mmdebstrap": "apt-get install mmdebstrap"}
 CHECKS = {
     "lowest": Check("the oldest allowed version of every dependency", with_lowest),
     **{f"python{v}": Check(f"Python {v}", of_python(v)) for v in ("3.11", "3.12", "3.13", "3.14")},
+    "libraries": Check(
+        "data frames, MLflow and FastAPI, as the pages use them",
+        with_libraries,
+        ("tests/api/test_sklearn.py", "tests/data/test_frames.py", "tests/export", "tests/test_tutorials.py"),
+    ),
     "gcc": Check("kernels of gcc, without warnings", of_compiler("gcc"), KERNELS, {"gcc": "apt-get install gcc"}),
     "clang": Check(
         "kernels of clang, without warnings",

@@ -189,6 +189,7 @@ def test_the_same_bits_and_only_our_own_folder_is_replaced(home: Path, tmp_path:
     assert not (tmp_path / "b.onnx").exists()
 
 
+@pytest.mark.filterwarnings("ignore:::mlflow")  # its own annotations, as it is imported
 def test_mlflow_itself(home: Path) -> None:
     mlflow = pytest.importorskip("mlflow")
     pandas = pytest.importorskip("pandas")
