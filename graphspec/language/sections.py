@@ -352,10 +352,14 @@ def _shape(name: str, tree: Tree, inputs: Tree, problems: Problems) -> tuple[int
 
 
 def _old_word(value: str, inputs: Tree) -> Old | None:
-    """Return what a word of a shape is today; None for one that occurs again: it says that sizes are equal."""
+    """Return what a word of a shape is today. One that occurs again says that sizes are equal, so another word does."""
     shapes = [shape.value for child in inputs.value.values() if (shape := child.get("shape")) is not None]
     words = [item.value for shape in shapes if isinstance(shape, list) for item in shape]
-    return InputKeys.old_values["shape"].get(value) if words.count(value) == 1 else None
+    old = InputKeys.old_values["shape"]
+    if words.count(value) < 2 or value not in old:
+        return old.get(value)
+    free = "size" not in words and all(word == value or words.count(word) < 2 for word in old)
+    return old[value]._replace(use="size") if free else None
 
 
 def _no_name_hint(value: str) -> str:

@@ -334,3 +334,24 @@ def test_every_entry_leads_to_a_name_of_today() -> None:
     assert found == []
     assert InputKeys.old_values["shape"]["None"].use == "null"
     assert wrong_entries(Shifted) == ["Shifted.amount"]  # it leads to another old name, which is followed
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ([["None"], ["none"]], [[None], [None]]),
+        ([["None"], ["None"]], [["size"], ["size"]]),  # equal sizes
+        ([["NaN", "NaN"], ["nil"]], [["size", "size"], [None]]),
+        ([["None", "size"], ["None"]], None),  # `size` has a meaning
+        ([["None", "nil"], ["None", "nil"]], None),
+    ],
+)
+def test_words_for_sizes_keep_their_meaning(before: list[Any], after: list[Any] | None) -> None:
+    inputs = {f"x{k}": {"shape": [*shape, 4]} for k, shape in enumerate(before)}
+    y = {"name": "y", "type": "Dense", "units": 1, "inputs": "x0"}
+    found = check({"graphspec": 1, "name": "n", "inputs": inputs, "layers": [y], "outputs": {"y": {"loss": "mse"}}})
+    if after is None:
+        assert {d.code for d in found.diagnostics} == {"GS105"}
+    else:
+        spec, _ = found.require()
+        assert [i["shape"] for i in spec.document["inputs"].values()] == [[*shape, 4] for shape in after]

@@ -167,7 +167,8 @@ class RunningMetrics:
         """Restore the result of :meth:`state`. Raises ValueError: it belongs to other losses or metrics."""
         if not state.rows:  # at the start of an epoch: totals of nothing, whose names may be those of an older version
             return self.reset()
-        if state.sums.keys() != self._sums.keys() or len(state.metrics) != len(self._metrics):
+        # 0.2 also has the loss of the only head, which is the total
+        if not state.sums.keys() >= self._sums.keys() or len(state.metrics) != len(self._metrics):
             raise ValueError("its totals belong to other losses or metrics")
         for entry, saved in zip(self._metrics, state.metrics, strict=True):
             if len(saved) not in (0, size := entry.state.counters.size):

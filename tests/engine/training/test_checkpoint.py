@@ -135,6 +135,18 @@ def test_a_checkpoint_that_does_not_fit_is_refused(
         model.trainer(Silent(), run).resume(check_resumable(model, run))
 
 
+def test_a_run_that_0_2_stopped_within_an_epoch_goes_on(halted: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(halted, tmp_path / "run")
+    held = load_checkpoint(run)
+    totals = held.state["totals"]
+    then = totals | {"sums": totals["sums"] | {"kind_loss": totals["sums"]["loss"]}}  # it wrote the only head's, too
+    save_checkpoint(run, replace(held, state=held.state | {"totals": then}))
+    model = gs.compile(spec(halted.parent))
+    trainer = model.trainer(Silent(), run)
+    trainer.resume(check_resumable(model, run))
+    assert trainer.running.state() == totals
+
+
 def _linked(path: Path) -> None:
     path.rename(path.with_name("elsewhere"))
     path.symlink_to("elsewhere")
