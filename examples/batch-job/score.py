@@ -135,8 +135,10 @@ def score(model, table, answers, rejects, size):
                 refused += 1
         if records:
             found = model.answers(records)
-            out = out or writer(answers, [*rows.fieldnames, *found[0]])
-            out.writerows({**row, **answer} for row, answer in zip(good, found, strict=True))
+            names = {name: name + "_answer" * (name in rows.fieldnames) for name in found[0]}
+            out = out or writer(answers, [*rows.fieldnames, *names.values()])
+            for row, answer in zip(good, found, strict=True):
+                out.writerow(row | {names[name]: value for name, value in answer.items()})
             written += len(good)
     return written, refused
 

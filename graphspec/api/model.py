@@ -73,7 +73,7 @@ class Model(Explainable):
         epochs: int | None = None,
         batch_size: int | None = None,
         shuffle: bool | None = None,
-        validation_data: tuple[Data, Data] | tuple[Data, Data, Data] | None = None,
+        validation_data: Data = None,
         validation_split: float | None = None,
         sample_weight: Data = None,
         class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None,
@@ -85,7 +85,7 @@ class Model(Explainable):
         Args:
             x, y: arrays by input and head name, or a single array if there is one input or head. Without `y`, the targets
                 are columns of `x`, a data frame or a dict of columns.
-            validation_data: ``(x, y)`` or ``(x, y, sample_weight)``.
+            validation_data: ``(x, y)``, ``(x, y, sample_weight)``, or a frame that has the targets, too.
             validation_split: the fraction of the rows to validate on; the seed selects them.
             class_weight: ``{class: weight}`` or ``"balanced"`` for the only head, or ``{head: {class: weight}}``.
             callbacks: objects such as ``EarlyStopping(patience=3)``, or names and mappings as in a spec.
@@ -219,7 +219,7 @@ class Model(Explainable):
         signature: str | Path | None = None,
         quantize: str | None = None,
         max_loss: float | None = None,
-        validation_data: tuple[Data, Data] | tuple[Data, Data, Data] | None = None,
+        validation_data: Data = None,
     ) -> Proof:
         """Write an ONNX file after proving, under onnxruntime, that it computes the same values as the runtime.
 

@@ -144,6 +144,8 @@ def rows(name: str, value: Any) -> Any:
     expected = "arrays or a data frame"
     if isinstance(value, str | bytes | os.PathLike):
         hint = "write a list for one text, `[text]`; read a file first, or name it in the spec (`data.train.file`)"
+    elif type(value).__name__ == "LazyFrame":
+        hint = f"pass `{name}.collect()`"
     elif isinstance(value, Mapping | Sequence) or hasattr(value, "__array__") or hasattr(value, "columns"):
         return value
     elif hasattr(value, "toarray"):

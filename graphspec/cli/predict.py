@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from graphspec.base.errors import UsageError
+from graphspec.base.errors import SpecError, UsageError
 from graphspec.base.files import DATA_SUFFIXES, written_in_parts
 from graphspec.cli.console import err, out_wrapped, print_diagnostics, write_data
 from graphspec.cli.options import Answering, argument, flag, option, output_file
@@ -246,11 +246,13 @@ def answers_in_lines(source: Path) -> Callable[[bytes], bytes]:
     from graphspec.cli.rows import encode_rows
     from graphspec.data.new_rows import stream_rows
 
-    network, told = _network(source).in_rows(), set[str | None]()
+    network = _network(source).in_rows()
 
     def answer(lines: bytes) -> bytes:
         parts = []
-        for rows in _told(stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS), told):
+        for rows in stream_rows(network.spec, network.graph, io.BytesIO(lines), _BATCH_ROWS):
+            if rows.warnings:  # of keys that are misspelt: who asks does not see a warning
+                raise SpecError(list(rows.warnings))
             found = _with_texts(network, network.run(rows.inputs), rows.steps)
             parts.append(encode_rows({name: found[name] for name in network.outputs}, ".jsonl"))
         return b"".join(parts)

@@ -364,7 +364,7 @@ def _misspelt(records: Records, read: Sequence[str], place: Path) -> list[Diagno
         spare = [key for key in keys if key not in read]
         for name in read if spare else ():
             if name not in keys and (meant := did_you_mean(name, spare)):
-                text = f"is missing in {records.item} {line}, and read as a missing value"
+                text = f"is missing in {records.item} {line}"
                 problem = Problem(Code.MISSING_ARRAY, text, f"{meant} write null for a missing value")
                 found[meant] = Diagnostic.of(f"key '{name}' of '{place}'", problem, Mark(str(place))).as_warning()
     return list(found.values())

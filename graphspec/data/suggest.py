@@ -58,8 +58,10 @@ def choose(column: ColumnProfile, key: str, profile: Profile, leak: str | None) 
 
 def _useless(column: ColumnProfile, profile: Profile) -> str | None:
     """Return why nothing can be learnt from a column, None if something may."""
-    if column.kind in ("list", "other"):
-        return "has lists: give it an input of its own" if column.kind == "list" else "has nested values"
+    if column.kind == "list":
+        return "has lists: give it an input of its own"
+    if column.kind == "other":
+        return "has nested values, or is of a type that columns do not read"
     if not column.distinct:
         return "is empty"
     if column.constant:
@@ -132,7 +134,9 @@ def _typed(column: ColumnProfile, key: str) -> Column:
             return _date(column, key)
         case "text" if _is_prose(column):
             return _text(column, key)
-        case "text" | "bool":
+        case "bool":  # a file has `True` where frames and JSON have true
+            return _category(column, key, [], {"fold_case": True})
+        case "text":
             return _category(column, key, _text_notes(column), {})
         case _:
             return Column(column.name, key, None, {})

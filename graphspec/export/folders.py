@@ -113,8 +113,9 @@ def write_mlflow(folder: Path, file: Path) -> Path:
 def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) -> dict[str, Any]:
     import onnx
 
+    columns = {_label(entry): _column(entry) for entry in described["inputs"]}  # two inputs may read one column
     schema = {
-        "inputs": _json([_column(e) if table else _tensor_spec(e) for e in described["inputs"]]),
+        "inputs": _json([*columns.values()] if table else [_tensor_spec(e) for e in described["inputs"]]),
         "outputs": _json([_cells(e) if table else _tensor_spec(e) for e in described["outputs"]]),
         "params": None,
     }
@@ -140,7 +141,12 @@ def _model(described: Mapping[str, Any], table: bool, digest: str, size: int) ->
 def _column(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return an input as MLflow's column. Whole numbers that may be missing are ``any``: MLflow has no gaps in ``long``."""
     gaps = entry["missing"] is not None and entry["dtype"] != STRING
-    return {"type": "any" if gaps else _COLUMNS.get(entry["dtype"], "any"), "name": entry["name"], "required": True}
+    return {"type": "any" if gaps else _COLUMNS.get(entry["dtype"], "any"), "name": _label(entry), "required": True}
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    """Return the name of an input's column in the table, which need not be a name of the spec: `Price (€)`."""
+    return str(entry.get("column") or entry["name"])
 
 
 def _cells(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,9 +166,9 @@ def _tensor_spec(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _row(described: Mapping[str, Any]) -> dict[str, Any]:
     """Return the example as pandas writes a table, ``orient="split"``."""
-    inputs = described["example"]["inputs"]
-    cells = [values[0][0] if isinstance(values[0], list) else values[0] for values in inputs.values()]
-    return {"columns": list(inputs), "data": [cells]}
+    labels = {entry["name"]: _label(entry) for entry in described["inputs"]}
+    inputs = {labels[name]: values[0] for name, values in described["example"]["inputs"].items()}
+    return {"columns": [*inputs], "data": [[cell[0] if isinstance(cell, list) else cell for cell in inputs.values()]]}
 
 
 def _arrays(described: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,9 +71,10 @@ class Model:
 
 def _fed(entry: dict[str, Any], given: Any) -> Any:
     name, kind, missing = entry["name"], entry["dtype"], entry["missing"]
-    if name not in given:
-        raise ValueError(f"there is no column '{name}'")
-    column = given[name]
+    label = name if name in given else str(entry.get("column") or name)  # what its column is called in the table
+    if label not in given:
+        raise ValueError(f"there is no column '{label}'")
+    column = given[label]
     array = column.to_numpy(dtype=object) if hasattr(column, "to_numpy") else np.asarray(column)
     if array.dtype == object and array.size and any(isinstance(cell, (list, np.ndarray)) for cell in array.flat):
         array = np.array([np.asarray(cell, object) for cell in array])  # rows of lists

@@ -329,8 +329,11 @@ def test_a_frame_has_its_targets(make: Any) -> None:
     spec["layers"] = [{"name": "hidden", "type": "Dense", "units": 4}, *spec["layers"][1:]]
     columns = {"a": x[:, 0], "b": x[:, 1]}
     one, two = gs.compile(spec), gs.compile(spec)
-    one.fit(columns, y, epochs=2, verbose=0)
-    two.fit(make(**columns, kind=y), epochs=2, verbose=0)
+    one.fit(columns, y, epochs=2, validation_data=(columns, y), verbose=0)
+    two.fit(make(**columns, kind=y), epochs=2, validation_data=make(**columns, kind=y), verbose=0)
+    assert two.history["val_loss"] == one.history["val_loss"]
+    with pytest.raises(gs.UsageError, match=r"add it, or pass the targets, `validation_data=\(x, y\)`"):
+        two.fit(make(**columns, kind=y), validation_data=make(**columns), verbose=0)
     assert all(np.array_equal(one.weights[n], two.weights[n]) for n in one.weights)
     assert two.evaluate(make(**columns, kind=y)) == one.evaluate(columns, y)
     with pytest.raises(

@@ -450,5 +450,5 @@ def test_a_key_that_may_be_misspelt_is_told_once(
     lines = (json.dumps(row) + "\n") * 600  # three batches
     result = graphspec("predict", text_run, "-", *options, stdin=lines)
     assert (result.exit_code, len(result.stdout.splitlines())) == (0, 601)
-    told = "<stdin>: warning[GS502]: key 'age' of '<stdin>' is missing in line 1, and read as a missing value\n"
+    told = "<stdin>: warning[GS502]: key 'age' of '<stdin>' is missing in line 1\n"
     assert result.stderr == (told + "  = help: did you mean 'aeg'? write null for a missing value\n\n" if meant else "")

@@ -77,7 +77,7 @@ CASES: dict[str, tuple[Any, str, dict[str, Any], str]] = {
         {"fold_case": True},
         "differ in case only",
     ),
-    "booleans": (rng.choice(["true", "false"], N), "category", {}, ""),
+    "booleans": (rng.choice(["True", "False"], N), "category", {"fold_case": True}, ""),  # a frame's are `true`
     "texts": (
         [" ".join(rng.choice(WORDS, 8)) for _ in range(N)],
         "text",

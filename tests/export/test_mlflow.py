@@ -159,6 +159,23 @@ def test_arrays(tmp_path: Path) -> None:
     assert np.shape(example["image"]) == (1, 10, 10, 3)
 
 
+def test_columns_have_their_names_in_the_table(tmp_path: Path) -> None:
+    """Two inputs read one of them."""
+    columns = {
+        "price": {"type": "number", "column": "Price (€)"},
+        "code": {"type": "category", "column": "Price (€)"},
+        "b": "number",
+    }
+    layers = [{"name": "y", "type": "Dense", "units": 1}]
+    head = {"y": {"loss": "mse"}}
+    spec = {"graphspec": 1, "name": "n", "inputs": {"row": {"columns": columns}}, "layers": layers, "outputs": head}
+    x = {"price": np.arange(8.0), "code": np.array(["1", "2"] * 4, object), "b": np.ones(8)}
+    exported(lambda: (spec, x, np.ones(8)), tmp_path)
+    found = model_of(tmp_path / "model")
+    assert [column["name"] for column in json.loads(found["signature"]["inputs"])] == ["Price (€)", "b"]
+    assert json.loads((tmp_path / "model" / "input_example.json").read_text("utf-8"))["columns"] == ["Price (€)", "b"]
+
+
 def test_whole_numbers_and_texts(tmp_path: Path) -> None:
     model, x = exported(recurrent, tmp_path)
     loaded = loader_of(tmp_path / "model")

@@ -45,6 +45,14 @@ def test_values(kind: str, missing: Any, values: list[Any], wanted: list[Any]) -
     assert array.dtype == (object if kind == "string" else kind)
 
 
+def test_a_column_has_its_name_in_the_table_or_that_of_the_input() -> None:
+    named = {**entry("string", ""), "column": "Price (€)"}
+    for name in ("a", "Price (€)"):
+        assert _fed(named, {name: np.array(["x"], object)}).tolist() == [["x"]]
+    with pytest.raises(ValueError, match=re.escape("there is no column 'Price (€)'")):
+        _fed(named, {})
+
+
 def test_floats() -> None:
     array = _fed(entry("float32", "NaN"), {"a": np.array([1, None, 2.5], object)})
     np.testing.assert_array_equal(array, np.array([[1], [np.nan], [2.5]], np.float32))

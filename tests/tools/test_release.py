@@ -36,10 +36,16 @@ FILES = (
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """A copy of the files that the checks read."""
+    """A copy of the files that the checks read, between two releases: in the tree of a release, the next one begins."""
     for name in FILES:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(ROOT / name, tmp_path / name)
+    log = tmp_path / "CHANGELOG.md"
+    if "\n## Unreleased\n" not in (text := log.read_text(encoding="utf-8")):
+        log.write_text(text.replace("\n## ", "\n## Unreleased\n\n- More.\n\n## ", 1), encoding="utf-8")
+        for name in ("graphspec/base/version.py", "tools/conda/recipe.yaml"):
+            text = (tmp_path / name).read_text(encoding="utf-8")
+            (tmp_path / name).write_text(re.sub(r'"0\.[^"]*"', '"0.999.0.dev0"', text, count=1), encoding="utf-8")
     return tmp_path
 
 

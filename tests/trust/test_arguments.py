@@ -25,7 +25,10 @@ KERNEL = np.ones((4, 8), np.float32)
         (lambda m: m.fit(X, Y, shuffle="yes"), "`shuffle` must be true or false, got 'yes'"),
         (lambda m: m.fit(X, Y, verbose="loud"), "`verbose` must be a number or 'auto', got 'loud'"),
         (lambda m: m.fit(X, Y, callbacks=3), "`callbacks` must be a list of callbacks"),
-        (lambda m: m.fit(X, Y, validation_data=X), "`validation_data` must be `(x, y)` or `(x, y, sample_weight)`"),
+        (
+            lambda m: m.fit(X, Y, validation_data=X),
+            "`validation_data` must be `(x, y)`, `(x, y, sample_weight)` or rows with targets",
+        ),
         (lambda m: m.fit(X, Y, validation_split="0.5"), "`validation_split` must be a number between 0 and 1"),
         (lambda m: m.fit({3: X}, Y), "`inputs` must be a dict of arrays, by names, got 3"),
         (lambda m: m.fit(X, Y, class_weight=np.ones(3)), "`class_weight` must be a mapping such as"),

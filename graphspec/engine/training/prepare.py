@@ -15,7 +15,8 @@ from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.errors import Code, UsageError
 from graphspec.data.batches import Dataset, class_ids, split, split_at_origins, split_by_time, split_last
-from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs
+from graphspec.data.signature import SAMPLE_ROWS, Data, user_arrays, user_inputs, x_and_y
+from graphspec.data.tables import is_frame
 from graphspec.engine.compiler.adaptation import Adapted
 from graphspec.engine.compiler.heads import log_keys
 from graphspec.engine.compiler.training_checks import refuse_untrainable
@@ -44,7 +45,7 @@ class FitData:
     y: Data = None
     sample_weight: Data = None
     class_weight: Mapping[Any, Any] | Literal["balanced"] | None = None  # see :meth:`graphspec.api.model.Model.fit`
-    validation_data: tuple[Any, ...] | None = None  # ``(x, y)`` or ``(x, y, sample_weight)``
+    validation_data: Any = None  # ``(x, y)``, ``(x, y, sample_weight)``, or rows with the columns of the targets
     validation_split: float | None = None  # the fraction of the rows to use for validation
 
 
@@ -123,7 +124,7 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     """Return training rows and validation rows as they were read."""
-    if model.spec.training.folds is not None and (data.validation_data, data.validation_split) != (None, None):
+    if model.spec.training.folds is not None and not (data.validation_data is data.validation_split is None):
         raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
     source, by = model.spec.data.get("validation"), cast("DataSource | float | None", data.validation_split)
@@ -150,8 +151,10 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
 
 
 def _with_targets(model: Session, rows: Any) -> Dataset:
+    if isinstance(rows, Mapping) or is_frame(rows):
+        rows = x_and_y("validation_data=", model.needed, rows, None, model.spec)
     if not isinstance(rows, list | tuple) or len(rows) not in (2, 3):
-        raise bad_argument("validation_data", "`(x, y)` or `(x, y, sample_weight)`", rows)
+        raise bad_argument("validation_data", "`(x, y)`, `(x, y, sample_weight)` or rows with targets", rows)
     return user_arrays(model.needed, *rows)
 
 

@@ -66,5 +66,5 @@ def _verifier(key: Path) -> Any:
         if b"BEGIN CERTIFICATE" in key.read_bytes():
             return Config().use_certificate_verifier(certificate_chain=[key])
         return Config().use_elliptic_key_verifier(public_key=key)
-    except ValueError:
+    except (ValueError, AttributeError):  # the second is of keys of other kinds, such as RSA
         raise UsageError(f"{key} is no public key of an elliptic curve, and no certificate; name one, in PEM") from None

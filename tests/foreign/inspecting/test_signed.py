@@ -199,11 +199,17 @@ def test_weights_in_another_file_are_not_covered(tmp_path: Path, makers: dict[st
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["maker.key", "root.key", "other"])
+@pytest.mark.parametrize("name", ["maker.key", "root.key", "rsa.pub", "other"])
 def test_what_is_no_public_key_is_refused(file: Path, makers: dict[str, Maker], name: str) -> None:
     path = makers["maker"].key.with_name(name)
     if name == "other":
         path.write_text("no key", encoding="utf-8")
+    if name == "rsa.pub":
+        from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+        from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+        public = generate_private_key(65537, 2048).public_key()
+        path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     done = graphspec("inspect", file, "--key", path)
     assert done.exit_code == 2
     assert "is no public key of an elliptic curve, and no certificate" in done.stderr

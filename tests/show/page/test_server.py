@@ -117,6 +117,7 @@ def test_its_health(server: Server) -> None:
         ("GET", "/", None, {"Origin": "null"}, 403, "of this computer"),
         ("POST", "/predict", b"{}", {}, 422, "town"),
         ("POST", "/predict", json.dumps(RECORDS[1] | {"age": "old"}).encode(), {}, 422, "age"),
+        ("POST", "/predict", json.dumps(RECORDS[1]).replace("age", "aeg").encode(), {}, 422, "did you mean 'aeg'?"),
         ("POST", "/predict", json.dumps(RECORDS[1]).replace("town", "twon").encode(), {}, 422, "did you mean 'twon'?"),
     ],
 )
