@@ -79,7 +79,9 @@ def test_a_run(folder: Path, found: Findings) -> None:
     assert known["spec_sha256"] == record["spec_sha256"]
     assert known["same_bits"].startswith(f"The same bits come out with the same data, with graphspec {gs.__version__} ")
     tools = {tool["name"]: tool["version"] for tool in document["metadata"]["tools"]["components"]}
-    assert tools == {"graphspec": gs.__version__, "Python": record["python"], **record["packages"]}
+    kernels = record["plan"].get("compiled")
+    compiled = {"graphspec-onnx-kernels": kernels} if kernels else {}
+    assert tools == {"graphspec": gs.__version__, "Python": record["python"], **record["packages"], **compiled}
     data = {each["bom-ref"]: each for each in document["components"]}
     assert data["data:train"]["hashes"] == sha256(folder / "rows.csv")
     assert data["data:test"]["hashes"] == sha256(folder / "tests.csv")
