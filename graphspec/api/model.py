@@ -515,7 +515,9 @@ def load(path: str | Path, *, allow: Sequence[str | Path] = ()) -> Model:
 
     directory = path_of("path", path)
     if not (directory / "spec.json").is_file():
-        raise UsageError(f"{directory} is not a run directory: it has no spec.json")
+        raise UsageError(
+            f"{directory} is no run directory: it has no spec.json; name one that `save` or `train` has written"
+        )
     read_json(directory / "spec.json")  # a damaged file must raise GS603, not a diagnostic of the spec
     adapted = read_adapted(directory)
     model = _model_of(check_run(directory, adapted, folders(allow)), False, adapted)

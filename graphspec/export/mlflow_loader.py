@@ -78,6 +78,8 @@ def _fed(entry: dict[str, Any], given: Any) -> Any:
     array = column.to_numpy(dtype=object) if hasattr(column, "to_numpy") else np.asarray(column)
     if array.dtype == object and array.size and any(isinstance(cell, (list, np.ndarray)) for cell in array.flat):
         array = np.array([np.asarray(cell, object) for cell in array])  # rows of lists
+    if kind == "string" and array.dtype.kind in "Ob":  # booleans are texts as graphspec reads them
+        array = np.frompyfunc(lambda c: str(c).lower() if isinstance(c, (bool, np.bool_)) else c, 1, 1)(array)
     if array.dtype.kind in "OfU":
         array = _filled(name, kind, array, missing)
     if kind == "string":
@@ -91,6 +93,9 @@ def _fed(entry: dict[str, Any], given: Any) -> Any:
         array = array[..., None]
     elif array.ndim == rank + 1 and array.shape[-1] == 1:
         array = array[..., 0]
+    given_shape, wanted = array.shape[1:], entry["shape"][1:]
+    if len(given_shape) != rank - 1 or any(isinstance(w, int) and w != g for g, w in zip(given_shape, wanted)):  # noqa: B905
+        raise ValueError(f"column '{label}' has rows of the shape {given_shape}, not {tuple(wanted)}")
     return array
 
 

@@ -34,6 +34,7 @@ def test_it_imports_nothing_of_graphspec() -> None:
     ("kind", "missing", "values", "wanted"),
     [
         ("string", "", ["a", None, float("nan"), NAType()], [["a"], [""], [""], [""]]),
+        ("string", "", [True, np.False_, None], [["true"], ["false"], [""]]),
         ("int64", -(2**63), [2**60 + 1, None], [[2**60 + 1], [-(2**63)]]),
         ("int32", None, [1.0, 2.0], [[1], [2]]),
         ("bool", None, [True, False], [[True], [False]]),
@@ -65,7 +66,7 @@ def test_floats() -> None:
 def test_rows_of_lists_and_single_values() -> None:
     cells = np.empty(2, object)
     cells[:] = [[1, 2], [3, 4]]
-    assert _fed(entry("int64"), {"a": cells}).tolist() == [[1, 2], [3, 4]]
+    assert _fed({**entry("int64"), "shape": ["N", 2]}, {"a": cells}).tolist() == [[1, 2], [3, 4]]
     assert _fed(entry("string", "", rank=1), {"a": np.array([["x"], ["y"]], object)}).tolist() == ["x", "y"]
     with pytest.raises(ValueError, match="does not fit int64"):
         _fed(entry("int64"), {"a": np.array([2**64, 1], object)})
@@ -77,6 +78,8 @@ def test_rows_of_lists_and_single_values() -> None:
         ("string", ["a", 3], "column 'a' has a value that is no text: 3"),
         ("float32", [1.5, "old"], "column 'a' has a text in place of a number: 'old'"),
         ("int64", [1.0, 2.5], "column 'a' has a value that is not in int64: 2.5"),
+        ("float32", [[1, 2]], "column 'a' has rows of the shape (2,), not (1,)"),
+        ("string", np.array([["x", "y"]], object), "column 'a' has rows of the shape (2,), not (1,)"),
         ("uint8", np.array([1, 300]), "column 'a' has a value that is not in uint8: 300"),
     ],
 )

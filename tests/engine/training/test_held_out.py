@@ -23,8 +23,8 @@ def test_test_rows_then_validation_rows(tmp_path: Path) -> None:
     given = {"features": np.zeros((3, 4), np.float32)}, {"answer": np.array([0, 1, 1])}
     rows, origin = held_out_rows(model, given)
     assert (len(rows), origin) == (3, "rows given")
-    for wrong in (3, (1,), {"x": 1}):
-        with pytest.raises(gs.UsageError, match="`validation_data` must be"):
+    for wrong, said in ((3, "must be"), ((1,), "must be"), ({"x": 1}, "has no column 'answer': add it, or")):
+        with pytest.raises(gs.UsageError, match=f"^`validation_data.* {said}"):
             held_out_rows(model, wrong)
 
 
