@@ -58,6 +58,7 @@ class Sparse:
         (Loader(), "numpy.concatenate([x for x, y in batches])"),
         ({1, 2}, "numpy.concatenate"),
         (Sparse(), "pass `x.toarray()`"),
+        (type("LazyFrame", (), {"columns": ["a"]})(), "pass `x.collect()`"),  # of Polars
     ],
 )
 def test_what_is_surely_no_array_is_refused(value: Any, says: str) -> None:

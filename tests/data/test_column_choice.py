@@ -167,6 +167,7 @@ def test_a_leak_is_left_out(tmp_path: Path) -> None:
 def test_files_with_types(tmp_path: Path) -> None:
     assert chosen(tmp_path, [bool(k % 3) for k in range(N)], kind="jsonl").type == "number"
     assert chosen(tmp_path, [None, *(bool(k % 3) for k in range(N))], kind="jsonl").type == "category"
+    assert "or is of a type that columns do not read" in chosen(tmp_path, [{"a": 1}] * N, kind="jsonl").notes[0]
     found = chosen(tmp_path, [str(k % 9 * 2) for k in range(N)], kind="jsonl")
     assert (found.left_out, found.notes) == (True, ("has numbers stored as text: store numbers",))
     found = chosen(tmp_path, [[1, 2]] * N, kind="jsonl")
