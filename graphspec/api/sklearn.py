@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from graphspec.api.model import compile  # noqa: A004
-from graphspec.base.arguments import bad_argument
+from graphspec.base.arguments import bad_argument, is_share
 from graphspec.base.errors import GivenText
 from graphspec.base.libraries import missing_library
 from graphspec.data.batches import split
@@ -91,7 +91,7 @@ class _Estimator(BaseEstimator):  # type: ignore[misc]
         if self.random_state is not None:
             sets["training.seed"] = int(check_random_state(self.random_state).randint(2**31 - 1))
         if self.validation_split is not None:  # in place of folds
-            if not 0 <= self.validation_split < 1:
+            if not is_share(self.validation_split):
                 raise bad_argument("validation_split", "a number from 0 to below 1", self.validation_split)
             sets["training.folds"] = None
         if self.validation_split == 0:  # no rows choose a form

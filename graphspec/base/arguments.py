@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence, Set
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -96,6 +97,12 @@ def positive_int(name: str, value: Any, default: int) -> int:
     if number < 1:
         raise bad_argument(name, "at least 1", number)
     return number
+
+
+def is_share(value: Any) -> bool:
+    """Return whether ``value`` is a number from 0 to below 1."""
+    number: Any = value if isinstance(value, Real) and not isinstance(value, bool) else -1
+    return bool(0 <= number < 1)
 
 
 def flag(name: str, value: Any, default: bool) -> bool:

@@ -70,11 +70,11 @@ class Model:
 
 
 def _fed(entry: dict[str, Any], given: Any) -> Any:
-    name, kind, missing = entry["name"], entry["dtype"], entry["missing"]
-    label = name if name in given else str(entry.get("column") or name)  # what its column is called in the table
-    if label not in given:
-        raise ValueError(f"there is no column '{label}'")
-    column = given[label]
+    name, kind, missing = str(entry.get("column") or entry["name"]), entry["dtype"], entry["missing"]
+    found = name if name in given else entry["name"]  # a table's own name of the column, or that of the input
+    if found not in given:
+        raise ValueError(f"there is no column '{name}'")
+    column = given[found]
     array = column.to_numpy(dtype=object) if hasattr(column, "to_numpy") else np.asarray(column)
     if array.dtype == object and array.size and any(isinstance(cell, (list, np.ndarray)) for cell in array.flat):
         array = np.array([np.asarray(cell, object) for cell in array])  # rows of lists
@@ -95,7 +95,7 @@ def _fed(entry: dict[str, Any], given: Any) -> Any:
         array = array[..., 0]
     given_shape, wanted = array.shape[1:], entry["shape"][1:]
     if len(given_shape) != rank - 1 or any(isinstance(w, int) and w != g for g, w in zip(given_shape, wanted)):  # noqa: B905
-        raise ValueError(f"column '{label}' has rows of the shape {given_shape}, not {tuple(wanted)}")
+        raise ValueError(f"column '{name}' has rows of the shape {given_shape}, not {tuple(wanted)}")
     return array
 
 

@@ -252,8 +252,9 @@ def test_what_cannot_be_learnt_is_said() -> None:
         GraphspecRegressor(epochs=1, overrides=QUICK).fit(np.random.default_rng(0).normal(size=(9, 2001)), np.arange(9))
     with pytest.raises(NotFittedError):
         GraphspecClassifier().export("no.onnx")
-    with pytest.raises(gs.UsageError, match="`validation_split` must be a number from 0 to below 1, got 20"):
-        GraphspecClassifier(validation_split=20).fit(x, y)
+    for split in (20, "half"):
+        with pytest.raises(gs.UsageError, match="`validation_split` must be a number from 0 to below 1, got"):
+            GraphspecClassifier(validation_split=split).fit(x, y)  # type: ignore[arg-type]
     with pytest.raises(gs.SpecError, match="did you mean 'epochs'"):
         GraphspecClassifier(overrides={"training.epoch": 1}).fit(x, y)
     two = {"hidden": {"layer": "hidden", "loss": "mse"}, **dense_spec()["outputs"]}

@@ -52,6 +52,8 @@ def test_a_column_has_its_name_in_the_table_or_that_of_the_input() -> None:
         assert _fed(named, {name: np.array(["x"], object)}).tolist() == [["x"]]
     with pytest.raises(ValueError, match=re.escape("there is no column 'Price (€)'")):
         _fed(named, {})
+    both = {"a": np.array(["another column"], object), "Price (€)": np.array(["x"], object)}
+    assert _fed(named, both).tolist() == [["x"]]
 
 
 def test_floats() -> None:

@@ -42,6 +42,8 @@ from browsing import chromium, shown
 from filelock import FileLock
 from paths import ROOT, TESTS
 
+from tools.platforms import LIBRARIES
+
 SECONDS = 300  # until a command counts as hanging
 THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 NODE_MODULES = TESTS / "consumers" / "node" / "node_modules"
@@ -52,7 +54,7 @@ _SHARED = re.compile(r"graphspec (init|train) [^|&;<>#\\]*$")
 _BLOCK = re.compile(
     r'^```(\w*)(?: title="([^"]+)")?\n(.*?)^```$|^<!-- (data|browser): (\S+)(?: as (\S+))? -->$', re.M | re.S
 )
-_OPTIONAL = re.compile(r"^import (pandas|polars|pyarrow|mlflow|fastapi)\b", re.M)
+_OPTIONAL = re.compile(rf"^import ({'|'.join(LIBRARIES)})\b", re.M)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")
 _TIME = re.compile(r"# (ms|s|min( # s)?)\b")
 _CURVE = re.compile(r"[▁-█]+")

@@ -6,15 +6,16 @@ import re
 import sys
 import tomllib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
-from paths import ROOT
+from paths import ROOT, TESTS
 
 from tools import platforms
-from tools.platforms import CHECKS, Check, FaultError, Place, main, reports, requires
+from tools.platforms import CHECKS, LIBRARIES, Check, FaultError, Place, main, reports, requires
 
 WORKFLOWS = ROOT / ".github" / "workflows"
 
@@ -42,6 +43,16 @@ def test_the_docs_name_every_check() -> None:
 
 def test_every_check_has_tests_that_are_there() -> None:
     assert all((ROOT / path).exists() for row in CHECKS.values() for path in row.tests)
+
+
+def test_what_needs_libraries_that_are_not_installed_for_tests_is_run_by_a_check() -> None:
+    for path in TESTS.rglob("test_*.py"):
+        asked = set(re.findall(r'importorskip\("(\w+)', path.read_text(encoding="utf-8"))) - {
+            "model_signing"
+        }  # CI has it
+        if needed := {name for name in asked if name in LIBRARIES or find_spec(name) is None}:
+            assert needed <= {*LIBRARIES}, path
+            assert any(path.is_relative_to(ROOT / part) for part in CHECKS["libraries"].tests), path
 
 
 def test_every_dependency_has_a_lowest_version() -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 
-from graphspec.base.arguments import bad_argument, flag, positive_int
+from graphspec.base.arguments import bad_argument, flag, is_share, positive_int
 from graphspec.base.arrays.pictures import of_one_size
 from graphspec.base.arrays.random import generator
 from graphspec.base.errors import Code, UsageError
@@ -124,7 +123,8 @@ def adapted_to(spec: Spec, parts: Mapping[str, Dataset]) -> Adapted:
 
 def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
     """Return training rows and validation rows as they were read."""
-    if model.spec.training.folds is not None and not (data.validation_data is data.validation_split is None):
+    held = data.validation_data is not None or data.validation_split is not None
+    if model.spec.training.folds is not None and held:
         raise UsageError("with `folds`, every row is held out once: leave out `validation_data` and `validation_split`")
     validation = None if data.validation_data is None else _with_targets(model, data.validation_data)
     source, by = model.spec.data.get("validation"), cast("DataSource | float | None", data.validation_split)
@@ -144,7 +144,7 @@ def _parts(model: Session, data: FitData) -> tuple[Dataset, Dataset | None]:
             elif source.is_split:
                 by = source
     if by is not None and validation is None:
-        if not isinstance(by, DataSource) and (isinstance(by, bool) or not isinstance(by, Real) or not 0 < by < 1):
+        if not isinstance(by, DataSource) and not (is_share(by) and by):
             raise bad_argument("validation_split", "a number between 0 and 1", by)
         train, validation = _split(train, by, model.seed)
     return train, validation
